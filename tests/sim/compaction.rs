@@ -118,6 +118,42 @@ fn a_budget_holds() {
     });
 }
 
+/// Without a budget a space ratio keeps the log short, and the number of checkpoints follows from
+/// the bytes that are written.
+#[test]
+fn a_space_ratio_holds() {
+    const KEYS: u64 = 600;
+    let world = World::new(8);
+    let site = world.site.clone();
+    world.simulation.run(async move {
+        let config = site.small_config().with_space_ratio(2.0).with_keep_checkpoints(1);
+        let config = config.with_checkpoint_kind(checkpoint::Kind::FoldOver);
+        let config = config.with_segment_size(ByteSize::kib(16));
+        let store = site.open::<u64, [u8]>(config).await;
+        let mut most = 0;
+        for round in 0..100_u64 {
+            for key in 0..KEYS {
+                let value = round.to_le_bytes().repeat(20);
+                store.upsert(&key, &value).await.expect("a sound disk");
+            }
+            // The drivers run meanwhile.
+            site.handle.sleep(Duration::from_millis(100)).await;
+            most = most.max(store.stats().space.used_bytes);
+        }
+        let live = KEYS * 184;
+        assert!(most < live * 4, "{most} bytes for {live}: {}", store.stats());
+        let space = store.stats().space;
+        assert!(space.budget.is_none() && space.waits == 0, "{}", store.stats());
+        // Each byte is copied at most once, on an average.
+        assert!(space.rounds > 10 && space.copied_bytes < 100 * live, "{}", store.stats());
+        for key in 0..KEYS {
+            let found = store.read(&key).await.expect("a sound disk");
+            assert_eq!(found.as_deref(), Some(&*99_u64.to_le_bytes().repeat(20)), "key {key}");
+        }
+        store.close().await.expect("closes");
+    });
+}
+
 /// Each round took a fold-over. From then on every record that was still in memory was copied at
 /// its next change.
 #[test]

@@ -114,11 +114,11 @@ impl Compaction {
     /// Waits for the next thing to do.
     async fn next(&self, is_rested: bool) -> Next {
         let core = self.rounds.core();
-        let (log, quota, has_budget) = (&core.log, core.log.quota(), core.space.sizes().is_some());
-        // Without a budget the log itself is of no interest.
+        let (log, quota, has_policy) = (&core.log, core.log.quota(), self.rounds.has_policy());
+        // Without a policy the log itself is of no interest.
         let of_log = [log.turned(), log.flushing().became_stored(), quota.demand()];
         let [turned, stored, waits] =
-            of_log.map(|event| if has_budget { event } else { &self.demand });
+            of_log.map(|event| if has_policy { event } else { &self.demand });
         let scan_ended = core.scan_ended();
         let events = [&self.demand, turned, stored, waits, scan_ended, log.health().changed()];
         wait_either(events, || {

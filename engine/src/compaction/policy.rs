@@ -21,10 +21,14 @@ pub(super) struct Policy {
     rest_until: u64,
     /// The recent rounds, of about as many bytes as the log has.
     recent: Round,
+    /// The bytes of the log that were live at the last round, by the share that was found.
+    last_live: u64,
 }
 
 /// A round begins when this part of the space is left.
 const LEFT_PART: u64 = 4;
+/// A space ratio counts from this number of files on.
+const FILES: u64 = 2;
 /// The part of the log that one round compacts at least.
 const PART: u64 = 8;
 /// The whole of which a share is computed.
@@ -47,13 +51,44 @@ impl LogSpace {
 }
 
 impl Policy {
+    /// Creates the rules of a store in which no round begins before the tail is at `rest_until`.
+    pub(super) fn resting_until(rest_until: u64) -> Self {
+        Self { rest_until, ..Self::default() }
+    }
+
+    /// Returns the end of the space of a store with a space ratio, in percent, whose index has
+    /// `entries` entries, and whose files have `file` bytes.
+    ///
+    /// A round begins when a part of the space is left, so it is larger by that part.
+    pub(super) fn end_by_ratio(
+        &self,
+        space: LogSpace,
+        percent: u64,
+        entries: u64,
+        file: u64,
+    ) -> u64 {
+        let live = self.live_of(entries).min(space.tail - space.begin);
+        let log = u128::from(live) * u128::from(percent) / 100;
+        let with_left = log * u128::from(LEFT_PART) / u128::from(LEFT_PART - 1);
+        let bytes = u64::try_from(with_left).unwrap_or(u64::MAX).max(FILES * file);
+        space.begin.saturating_add(bytes)
+    }
+
+    /// Returns about the bytes that are live. An entry leads to one key at least, and the oldest
+    /// part of a log has the smallest share of live records. So the larger number counts.
+    fn live_of(&self, entries: u64) -> u64 {
+        let Round { copied_records, copied_bytes, .. } = self.recent;
+        let record = copied_bytes / copied_records.max(1);
+        entries.saturating_mul(record).max(self.last_live)
+    }
+
     /// Returns the address up to which a round should compact, if one is due.
     pub(super) fn due(&self, space: LogSpace) -> Option<u64> {
-        let LogSpace { begin, flushed, tail, .. } = space;
+        let LogSpace { begin, flushed, tail, end, .. } = space;
         debug_assert!(begin <= flushed && flushed <= tail, "{space:?}");
         let is_full = space.left() <= space.usable() / LEFT_PART;
-        // More at once if rounds are slower than writers.
-        let excess = (space.usable() / 8 * 3).saturating_sub(space.left());
+        // More at once if rounds are slower than writers, which a space ratio does not stop.
+        let excess = (space.usable() / 8 * 3 + tail).saturating_sub(end);
         let until = (begin + (tail - begin).div_ceil(PART).max(excess)).min(flushed);
         (is_full && tail >= self.rest_until).then_some(until)
     }
@@ -67,7 +102,9 @@ impl Policy {
         if self.recent.source_bytes > space.tail - space.begin {
             self.recent.source_bytes /= 2;
             self.recent.copied_bytes /= 2;
+            self.recent.copied_records /= 2;
         }
+        self.last_live = self.live(space.tail - space.begin);
     }
 
     /// Takes a failed round, which is not repeated at once.
@@ -116,7 +153,7 @@ mod tests {
         let unflushed = LogSpace { flushed: 1100, ..space(1000, 8000) };
         assert_eq!(policy.due(unflushed), Some(1100));
         // Copies may go on after the end for values.
-        assert_eq!(policy.due(space(1000, 9000)), Some(4000));
+        assert_eq!(policy.due(space(1000, 9000)), Some(5000));
     }
 
     #[test]
@@ -138,6 +175,30 @@ mod tests {
         assert!(policy.due(space(0, 6000)).is_some());
         policy.note_failed(space(0, 6000));
         assert_eq!(policy.due(space(0, 6400)), None);
+    }
+
+    /// A ratio of 2, files of 1000 bytes.
+    #[test]
+    fn a_ratio_gives_space_by_entries_and_by_rounds() {
+        let mut policy = Policy::default();
+        let end = |policy: &Policy, tail, entries| {
+            policy.end_by_ratio(space(1000, tail), 200, entries, 1000)
+        };
+        // Nothing is known before a round but that two files are little.
+        assert_eq!(end(&policy, 9000, 100), 3000);
+        let round = Round { source_bytes: 800, copied_bytes: 200, ..Round::default() };
+        policy.note(Round { copied_records: 10, ..round }, space(1000, 9000));
+        // By the share, and by 200 records of 20 bytes, but never more than all.
+        assert_eq!(end(&policy, 9000, 10), 1000 + 2000 * 8 / 3);
+        assert_eq!(end(&policy, 9000, 150), 1000 + 3000 * 8 / 3);
+        assert_eq!(end(&policy, 9000, 1 << 60), 1000 + 8000 * 8 / 3);
+        // A round is due at twice the live bytes.
+        let due = |tail, entries| {
+            let end = end(&policy, tail, entries);
+            policy.due(LogSpace { end, files_begin: 1000, ..space(1000, tail) })
+        };
+        assert_eq!(due(6999, 150), None);
+        assert_eq!(due(7000, 150), Some(2000));
     }
 
     #[test]

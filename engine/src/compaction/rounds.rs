@@ -13,6 +13,9 @@ use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_runtime::Handle;
 use std::sync::Arc;
 
+/// No round by the space ratio begins before the log has grown by this part since the opening.
+const OPENING_PART: u64 = 16;
+
 /// The rounds of one store.
 pub(super) struct Rounds {
     // Fixed after opening.
@@ -32,7 +35,17 @@ struct Done {
 
 impl Rounds {
     pub(super) fn new(checkpoints: Arc<Checkpoints>) -> Self {
-        Self { checkpoints, done: Mutex::default() }
+        let core = checkpoints.core();
+        let policy = match core.space.sizes() {
+            Some(_) => Policy::default(),
+            // An opening that changes little compacts nothing.
+            None => {
+                let [begin, tail] = [core.log.pages().begin(), core.log.tail_address()];
+                Policy::resting_until(tail.raw() + (tail.raw() - begin.raw()) / OPENING_PART)
+            }
+        };
+        let done = Mutex::new(Done { policy, ..Done::default() });
+        Self { checkpoints, done }
     }
 
     pub(super) fn core(&self) -> &Arc<StoreInner> {
@@ -43,18 +56,38 @@ impl Rounds {
         self.checkpoints.handle()
     }
 
-    /// Returns the space of the log, if it has a budget.
+    /// Returns whether the store compacts by itself.
+    pub(super) fn has_policy(&self) -> bool {
+        self.core().space.sizes().is_some() || self.ratio().is_some()
+    }
+
+    /// Returns the space ratio in percent, if there is one.
+    fn ratio(&self) -> Option<u64> {
+        let config = &self.core().config;
+        let ratio = config.space_ratio.filter(|_| !config.cache)?;
+        #[expect(clippy::cast_possible_truncation, reason = "the bounds of the setting are small")]
+        #[expect(clippy::cast_sign_loss, reason = "the bounds of the setting are positive")]
+        let percent = (ratio * 100.0) as u64;
+        Some(percent)
+    }
+
+    /// Returns the space of the log, if it has a budget or a space ratio.
     fn space(&self) -> Option<LogSpace> {
-        let (log, space) = (&self.core().log, &self.core().space);
-        let page_bytes = space.sizes()?.page_bytes;
-        let [begin, flushed] = [log.pages().begin(), log.flushing().flushed()];
-        Some(LogSpace {
-            files_begin: space.division().files_begin,
-            begin: begin.raw(),
-            flushed: flushed.raw(),
-            tail: log.tail_address().raw(),
-            end: log.quota().limits().values.saturating_mul(page_bytes),
-        })
+        let core = self.core();
+        let log = &core.log;
+        let begin = log.pages().begin().raw();
+        let (flushed, tail) = (log.flushing().flushed().raw(), log.tail_address().raw());
+        let space = LogSpace { files_begin: begin, begin, flushed, tail, end: u64::MAX };
+        let by_ratio = self.ratio().map(|percent| {
+            let file = log.file().device().geometry().segment_bytes;
+            self.done().policy.end_by_ratio(space, percent, core.index.entries(), file)
+        });
+        let Some(sizes) = core.space.sizes() else {
+            return by_ratio.map(|end| LogSpace { end, ..space });
+        };
+        let end = log.quota().limits().values.saturating_mul(sizes.page_bytes);
+        let end = by_ratio.map_or(end, |by_ratio| by_ratio.min(end));
+        Some(LogSpace { files_begin: core.space.division().files_begin, end, ..space })
     }
 
     /// Returns the address up to which a round is due.

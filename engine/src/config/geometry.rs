@@ -55,6 +55,7 @@ const MEMORY: RangeInclusive<ByteSize> = ByteSize::kib(64)..=ByteSize::gib(16 <<
 const PAGE: RangeInclusive<ByteSize> = ByteSize::kib(4)..=ByteSize::mib(32);
 const VALUE: RangeInclusive<ByteSize> = ByteSize::new(1)..=ByteSize::gib(1);
 const MUTABLE_FRACTION: RangeInclusive<f64> = 0.0..=0.95;
+const SPACE_RATIO: RangeInclusive<f64> = 1.1..=1000.0;
 const BUCKETS: RangeInclusive<u64> = 1..=(1 << 37);
 const INDEX: RangeInclusive<ByteSize> = ByteSize::new(BUCKET_BYTES)..=ByteSize::gib(16 << 10);
 const KEYS: RangeInclusive<u64> = 0..=(1 << 37) * KEYS_PER_BUCKET;
@@ -116,6 +117,7 @@ fn check_bounds(config: &Config) -> Result<()> {
     }
     within("max_value", config.max_value, &VALUE)?;
     within("mutable_fraction", config.mutable_fraction, &MUTABLE_FRACTION)?;
+    config.space_ratio.map_or(Ok(()), |ratio| within("space_ratio", ratio, &SPACE_RATIO))?;
     within("depth", config.depth, &DEPTH)?;
     within("io_threads", config.io_threads, &IO_THREADS)?;
     check_checkpoints(config)?;

@@ -90,6 +90,20 @@ pub struct Config {
     /// [`compact`](crate::FasterKv::compact) does it by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<ByteSize>,
+    /// The log may take this many times the bytes of its live records, 1.1 to 1000.
+    ///
+    /// With it the store [compacts](crate::compaction) by itself, an eighth of the log at a time,
+    /// and takes checkpoints, of [`checkpoint_kind`](Self::checkpoint_kind). Nothing is done before
+    /// the log is longer than one and a half of its files, so choose
+    /// [`segment_size`](Self::segment_size) for a small store. What is live is estimated: the
+    /// entries of the index, with records as long as those that were live in recent rounds. A
+    /// smaller ratio costs more writes: overwritten evenly, a store writes each byte about
+    /// `ratio / (ratio - 1)` times at most.
+    ///
+    /// It is no limit: writers do not wait. [`disk`](Self::disk) is one, and may be set as well. A
+    /// [cache](Self::cache) ignores it. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub space_ratio: Option<f64>,
     /// Makes the store a cache: a key that was not used for long may be absent.
     ///
     /// A cache keeps the newest records, within [`memory`](Self::memory) and `disk`. It drops the
@@ -225,6 +239,7 @@ impl Default for Config {
             memory: ByteSize::mib(256),
             memory_max: None,
             disk: None,
+            space_ratio: None,
             cache: false,
             expected_keys: None,
             backend: Backend::Auto,
@@ -266,6 +281,7 @@ impl Config {
         with_memory: memory = ByteSize => memory;
         with_memory_max: memory_max = impl Into<Option<ByteSize>> => memory_max.into();
         with_disk: disk = impl Into<Option<ByteSize>> => disk.into();
+        with_space_ratio: space_ratio = impl Into<Option<f64>> => space_ratio.into();
         with_cache: cache = bool => cache;
         with_expected_keys: expected_keys = impl Into<Option<u64>> => expected_keys.into();
         with_backend: backend = Backend => backend;

@@ -178,7 +178,7 @@ fn records_of_small_pages_may_take_half_of_one() {
 }
 
 /// Settings to add to a store of 64 KiB, and the text of the refusal.
-const OUT_OF_BOUNDS: [(&str, &str, &str); 28] = [
+const OUT_OF_BOUNDS: [(&str, &str, &str); 30] = [
     ("page_size = 0", "page_size = 0B", "4KiB and 32MiB"),
     ("page_size = '2KiB'", "page_size = 2KiB", "4KiB and 32MiB"),
     ("page_size = '64MiB'", "page_size = 64MiB", "4KiB and 32MiB"),
@@ -197,6 +197,8 @@ const OUT_OF_BOUNDS: [(&str, &str, &str); 28] = [
     ("mutable_fraction = 0.96", "mutable_fraction = 0.96", "0 and 0.95"),
     ("mutable_fraction = -0.1", "mutable_fraction = -0.1", "0 and 0.95"),
     ("mutable_fraction = nan", "mutable_fraction = NaN", "0 and 0.95"),
+    ("space_ratio = 1.09", "space_ratio = 1.09", "1.1 and 1000"),
+    ("space_ratio = nan", "space_ratio = NaN", "1.1 and 1000"),
     ("max_value = 0", "max_value = 0B", "1B and 1GiB"),
     ("max_value = '2GiB'", "max_value = 2GiB", "1B and 1GiB"),
     ("segment_size = 0", "segment_size = 0B", "4KiB and 1TiB"),
@@ -236,6 +238,7 @@ fn toml_reads_every_field_and_keeps_defaults() {
     let text = r#"
         memory = "64MiB"
         disk = 10_000_000_000
+        space_ratio = 2.5
         cache = true
         expected_keys = 1000
         backend = "threads"
@@ -255,6 +258,7 @@ fn toml_reads_every_field_and_keeps_defaults() {
     let expected = Config::default()
         .with_memory(ByteSize::mib(64))
         .with_disk(ByteSize::new(10_000_000_000))
+        .with_space_ratio(2.5)
         .with_cache(true)
         .with_expected_keys(1000)
         .with_backend(Backend::Threads)

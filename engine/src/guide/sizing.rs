@@ -121,6 +121,10 @@
 //! live once more, so the log is longer by that meanwhile. The files of the older part go with the
 //! checkpoint that `compact` takes. They go later if an older kept checkpoint needs them.
 //!
+//! With [`space_ratio`](crate::Config::space_ratio) a store does this by itself, a part of the log
+//! at a time, whenever the log has more than so many times what is live. Writers do not wait for
+//! it.
+//!
 //! With [`disk`](crate::Config::disk) a store compacts by itself, and its files never take more.
 //! Writers that are faster than compaction [wait](super::running#a-full-budget). Set it to at least
 //! twice what the live keys and values need. With less, more of what is copied is live, and each

@@ -19,7 +19,8 @@ pub struct SpaceStats {
     /// The bytes before the begin of the log that kept checkpoints need, or whose files are not
     /// deleted yet.
     pub pinned_bytes: u64,
-    /// The bytes by which too little of the budget is left. Compaction works while it is not 0.
+    /// The bytes by which too little of the budget is left, or the log is beyond its space ratio.
+    /// Compaction works while it is not 0.
     pub debt_bytes: u64,
     /// The number of writers that wait for space within the budget.
     pub waiting: u64,
