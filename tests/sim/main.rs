@@ -28,6 +28,7 @@ mod expiry;
 mod failures;
 mod far;
 mod full_device;
+mod gathered;
 mod index_entries;
 mod leaks;
 mod log_allowed_errors;

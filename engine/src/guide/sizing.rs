@@ -15,6 +15,8 @@
 //!   it begins.
 //! * Sessions take memory from the pages. When the index has its 13/16 and the pages are down to an
 //!   eighth, sessions may exceed the budget.
+//! * Compaction borrows memory from the pages, an eighth of the budget and 32 MiB at most, to look
+//!   up many old records at once. The more it has, the less it reads.
 //! * A new store gets one prefix of hashes for 16 to 32 bytes of memory: the largest power of two
 //!   that fits in 13/16 of the memory, at 13 bytes each. Keys of one prefix share an entry of the
 //!   index, so its memory is bounded. With as many keys as prefixes, a read passes half a record of

@@ -13,6 +13,9 @@
 //! take more than the share for I/O, the frames give it. They get it back when the tail has turned
 //! to a page and fewer operations wait.
 //!
+//! Compaction gathers records, to look them up on the device together. Their memory comes from the
+//! frames, too, and goes back to them.
+//!
 //! The index grows at the expense of the frames, down to their *floor*: an eighth of the budget, or
 //! the least number of frames. It has one entry for each prefix at most, and the number of prefixes
 //! was chosen so that all of them fit beside the floor (`config/index_sizes.rs`). Only the index of
@@ -42,6 +45,8 @@ pub(crate) struct MemoryParts {
     pub(crate) sessions: u64,
     /// Operations that wait for the device.
     pub(crate) waits: u64,
+    /// Records that are gathered to be looked up on the device together.
+    pub(crate) gathered: u64,
 }
 
 /// The shares that follow from the parts.
@@ -66,6 +71,34 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let before = self.0.waiting.fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before > 0, "a wait ends once");
+    }
+}
+
+/// The part of the budget for gathered records, at most and at least.
+const GATHERED_PARTS: [u64; 2] = [8, 64];
+/// The limit of bytes of gathered records. More would save little.
+const GATHERED_MOST: u64 = 32 << 20;
+
+/// The memory of records that are looked up on the device together.
+#[derive(Debug)]
+pub(crate) struct Gathered<'g> {
+    governor: &'g MemoryGovernor,
+    bytes: u64,
+}
+
+impl Gathered<'_> {
+    /// Returns the limit of the bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        usize::try_from(self.bytes).expect("the memory has a limit")
+    }
+}
+
+impl Drop for Gathered<'_> {
+    fn drop(&mut self) {
+        let parts = self.governor.parts();
+        let gathered = parts.gathered.checked_sub(self.bytes).expect("it was noted");
+        let wanted = MemoryParts { gathered, ..*parts };
+        self.governor.replace(parts, wanted);
     }
 }
 
@@ -139,6 +172,19 @@ impl MemoryGovernor {
         self.replace(parts, wanted);
     }
 
+    /// Takes memory for records that are gathered, until the result is dropped. The frames give
+    /// it: what they have above their floor, or a little of the floor.
+    pub(crate) fn gather(&self) -> Gathered<'_> {
+        let parts = self.parts();
+        let frames = self.frame_bytes(&parts);
+        let above_floor = frames.saturating_sub(self.floor_of_frames(parts.budget));
+        let [most, least] = GATHERED_PARTS.map(|part| parts.budget / part);
+        let bytes = above_floor.clamp(least, most).min(GATHERED_MOST);
+        let wanted = MemoryParts { gathered: parts.gathered + bytes, ..*parts };
+        self.replace(parts, wanted);
+        Gathered { governor: self, bytes }
+    }
+
     /// Sets another budget.
     ///
     /// # Errors
@@ -195,19 +241,28 @@ impl MemoryGovernor {
     }
 
     fn shares_of(&self, parts: &MemoryParts) -> MemoryShares {
-        let buffers = buffer_share(parts.budget);
-        let io = buffers.max(parts.waits);
-        let rest = parts.budget.saturating_sub(parts.index + parts.sessions + io);
-        let rest = rest.max(parts.budget / FLOOR_PART);
-        let frames = (rest / self.page_bytes).max(self.least_frames);
+        let frames = (self.frame_bytes(parts) / self.page_bytes).max(self.least_frames);
         let frames = u32::try_from(frames).unwrap_or(u32::MAX).min(self.reserved_frames);
+        let buffers = buffer_share(parts.budget);
         let buffers = usize::try_from(buffers).expect("the share has a limit");
         MemoryShares { frames, buffers }
     }
 
+    /// Returns the bytes that the other parts leave to the frames: the floor, or more, without what
+    /// is gathered.
+    fn frame_bytes(&self, parts: &MemoryParts) -> u64 {
+        let io = buffer_share(parts.budget).max(parts.waits);
+        let rest = parts.budget.saturating_sub(parts.index + parts.sessions + io);
+        rest.max(parts.budget / FLOOR_PART).saturating_sub(parts.gathered)
+    }
+
+    fn floor_of_frames(&self, budget: u64) -> u64 {
+        (self.least_frames * self.page_bytes).max(budget / FLOOR_PART)
+    }
+
     /// Returns the bytes that `parts` need if the shares are those of `budget`.
     fn least_budget(&self, parts: &MemoryParts, budget: u64) -> u64 {
-        let frames = (self.least_frames * self.page_bytes).max(budget / FLOOR_PART);
+        let frames = self.floor_of_frames(budget);
         let taken = parts.index.saturating_add(parts.sessions);
         taken.saturating_add(buffer_share(budget)).saturating_add(frames)
     }
@@ -301,6 +356,24 @@ mod tests {
         drop(waiting);
         assert_eq!(governor.shares().frames, first.frames - 16, "until they are noted again");
         governor.note_waits();
+        assert_eq!((governor.shares(), governor.floor()), (first, floor), "they come and go");
+    }
+
+    #[test]
+    fn gathered_records_take_from_the_frames_down_to_their_floor() {
+        let governor = governor();
+        let first = governor.shares();
+        let gathered = [governor.gather(), governor.gather()];
+        assert_eq!(gathered.each_ref().map(Gathered::bytes), [1 << 20; 2]);
+        assert_eq!(governor.shares().frames, first.frames - 32);
+        let floor = governor.floor();
+        governor.note_index(4 << 20);
+        let last = governor.gather();
+        assert_eq!((last.bytes(), governor.shares().frames), (512 << 10, 16));
+        let least = governor.gather();
+        assert_eq!((least.bytes(), governor.shares().frames), (128 << 10, 14));
+        governor.note_index(0);
+        drop((gathered, last, least));
         assert_eq!((governor.shares(), governor.floor()), (first, floor), "they come and go");
     }
 

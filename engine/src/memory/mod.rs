@@ -2,4 +2,4 @@
 
 mod governor;
 
-pub(crate) use governor::{MemoryGovernor, MemoryParts};
+pub(crate) use governor::{Gathered, MemoryGovernor, MemoryParts};

@@ -45,6 +45,16 @@ impl StoredRecord {
         &bytes[layout.key_index() * WORD..][..extents_in(bytes, layout).key]
     }
 
+    /// Returns whether the record that begins `bytes` has this key. Returns `None` if `bytes` ends
+    /// before that is known.
+    pub(crate) fn has_key(bytes: &[u8], layout: Layout, key: &[u8]) -> Option<bool> {
+        let (_header, rest) = bytes.split_at_checked(layout.header_bytes())?;
+        if extents_in(bytes, layout).key != key.len() {
+            return Some(false);
+        }
+        rest.get(..key.len()).map(|found| found == key)
+    }
+
     /// Returns whether the value of the record that `bytes` holds as a whole is within the record.
     pub(crate) fn holds_its_value(bytes: &[u8], layout: Layout) -> bool {
         layout.value_is_word() || {
@@ -93,7 +103,7 @@ impl StoredRecord {
     }
 
     /// Returns the bytes from the header of the record on.
-    fn record(&self) -> &[u8] {
+    pub(crate) fn record(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 }

@@ -34,7 +34,8 @@ impl StoreInner {
     /// Returns the division of the memory, without the frames and the buffers.
     pub(in crate::store) fn memory_bytes(&self) -> MemoryBytes {
         self.note_memory();
-        let MemoryParts { index, sessions, waits, budget } = self.governor.present();
+        let MemoryParts { index, sessions, waits, gathered, budget } = self.governor.present();
+        let waits = waits + gathered;
         let (floor, waited) = (self.governor.floor(), self.log.read_waits());
         let (frames, buffers) = (0, 0);
         MemoryBytes { index, frames, buffers, sessions, waits, budget, floor, waited }

@@ -13,9 +13,9 @@ use crate::record::Layout;
 use crate::record::{NewRecord, RecordInfo, RecordKind, StoredRecord, TableNumber};
 use crate::store::inner::StoreInner;
 use crate::store::record::append::{Link, link_record};
-use crate::store::scan::{Candidate, Live, NOW, live_of};
+use crate::store::scan::{Candidate, Live, NOW, Uncertain, look_up};
 
-/// The candidates that are looked up together: some megabytes with their reads.
+/// The candidates that are looked up together: a megabyte.
 const SLICE: usize = 16 << 10;
 /// The limit of copies under one guard, in records and in bytes: some microseconds.
 const GROUP: usize = 32;
@@ -31,21 +31,23 @@ pub(in crate::store) enum Copied {
     Scan,
 }
 
-/// Copies the live ones of some candidates, without those that `filter` drops.
+/// Copies those of some candidates that are live as far as memory shows, without those that
+/// `filter` drops. Adds those that memory does not decide to `uncertain`.
 pub(super) async fn copy_live(
     store: &StoreInner,
     candidates: &[Candidate<'_>],
+    uncertain: &mut Uncertain<'_>,
     filter: &mut Option<Filter>,
     round: &mut Round,
 ) -> Result<()> {
     for slice in candidates.chunks(SLICE) {
         let mut left = slice.to_vec();
-        let mut copied = 0;
+        let (mut copied, before) = (0, uncertain.len());
         // A record whose entry has changed is looked at again.
         while !left.is_empty() {
             let mut live = Vec::with_capacity(left.len());
             // Each record that is linked when the entry is found counts, wherever the tail is.
-            live_of(store, &left, NOW, &mut live).await?;
+            look_up(store, &left, NOW, &mut live, uncertain);
             if let Some(filter) = filter {
                 filter.retain(&mut live)?;
             }
@@ -55,7 +57,8 @@ pub(super) async fn copy_live(
                 copied += copy_group(store, &mut rest, &mut left, round).await?;
             }
         }
-        round.dropped_records += (slice.len() - copied) as u64;
+        let added = uncertain.len() - before;
+        round.dropped_records += (slice.len() - copied - added) as u64;
     }
     Ok(())
 }

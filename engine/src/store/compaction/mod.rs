@@ -15,7 +15,9 @@
 //! ```
 //! 1. The source is retired (`hybrid_log/shift/begin.rs`): no operation links a piece of it any
 //!    more.
-//! 2. Each page is read, and its live records are found (`scan/liveness/`).
+//! 2. Each page is read, and its live records are found (`scan/liveness/`). Most often memory shows
+//!    them. The others are gathered over many pages, and looked up on the device in one sweep
+//!    (`uncertain.rs`).
 //! 3. A copy is appended, and linked by a CAS on the very entry that was found before the chain was
 //!    walked. An entry that is unchanged leads to an unchanged chain, so the record is still live.
 //!    If the entry has changed, the record is looked at again.
@@ -44,6 +46,7 @@ mod filter;
 mod long_values;
 mod page;
 mod round;
+mod uncertain;
 
 pub(in crate::store) use copies::{Copied, chain_behind, link_copy};
 pub(crate) use counts::Round;

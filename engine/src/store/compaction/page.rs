@@ -3,7 +3,7 @@
 use super::counts::Round;
 use crate::base::address::Address;
 use crate::base::error::Result;
-use crate::base::hash::KeyHasher;
+use crate::base::hash::{KeyHash, KeyHasher};
 use crate::hybrid_log::PageRecord;
 use crate::record::{Layout, StoredRecord, TableNumber};
 use crate::store::inner::StoreInner;
@@ -16,6 +16,20 @@ pub(super) struct PageContents<'p> {
     pub(super) candidates: Vec<Candidate<'p>>,
     /// The keys of values in pieces, of which the page has a list or a piece.
     pub(super) long: Vec<LongKey<'p>>,
+}
+
+/// The hash function of the table that came last: most pages have records of few tables.
+#[derive(Debug, Default)]
+pub(super) struct TableHasher(Option<(TableNumber, KeyHasher)>);
+
+impl TableHasher {
+    pub(super) fn hash(&mut self, store: &StoreInner, table: TableNumber, key: &[u8]) -> KeyHash {
+        let hasher = match &self.0 {
+            Some((of, hasher)) if *of == table => hasher,
+            _ => &self.0.insert((table, store.tables.hasher(table))).1,
+        };
+        hasher.hash(key)
+    }
 }
 
 /// The key of a value that is in pieces.
@@ -39,8 +53,7 @@ impl<'p> PageContents<'p> {
     ) -> Result<Self> {
         let (file, layouts) = (store.log.file(), store.tables.layouts());
         let mut contents = Self::default();
-        // Most pages have records of few tables.
-        let mut hasher: Option<(TableNumber, KeyHasher)> = None;
+        let mut hasher = TableHasher::default();
         for record in file.records(layouts, start, bytes) {
             let PageRecord { address, info, layout, bytes } =
                 record.map_err(|found| file.no_record(found))?;
@@ -61,12 +74,9 @@ impl<'p> PageContents<'p> {
                 contents.add_long(LongKey { table, layout, key });
                 continue;
             }
-            let hasher = match &hasher {
-                Some((of, hasher)) if *of == table => hasher,
-                _ => &hasher.insert((table, store.tables.hasher(table))).1,
-            };
-            let hash = hasher.hash(key);
-            contents.candidates.push(Candidate { address, table, layout, record: bytes, hash });
+            let (record, hash) = (bytes, hasher.hash(store, table, key));
+            let proven = address;
+            contents.candidates.push(Candidate { address, table, layout, record, hash, proven });
         }
         Ok(contents)
     }

@@ -5,12 +5,14 @@ use super::counts::Round;
 use super::filter::Filter;
 use super::long_values::relocate;
 use super::page::PageContents;
+use super::uncertain::{Stopped, copy_uncertain};
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::base::wait::yield_once;
 use crate::base::weak_spot;
 use crate::hybrid_log::{Claim, PagePayload, Show};
 use crate::store::inner::StoreInner;
+use crate::store::scan::Uncertain;
 use event_listener::Event;
 use kvick_io::BoxFuture;
 
@@ -25,8 +27,12 @@ struct Source<'s> {
     /// Records that expire in this second or earlier have expired.
     second: u32,
     filter: &'s mut Option<Filter>,
+    /// Everything live below is copied, or gathered.
+    seen: Address,
     /// Everything live below is copied.
     done: Address,
+    /// The records of the pages in between whose chains are on the device.
+    uncertain: Uncertain<'s>,
     round: Round,
 }
 
@@ -54,9 +60,11 @@ impl StoreInner {
         assert!(until <= self.log.flushing().flushed(), "the source is on the device: {until:?}");
         self.log.begin_shift().retire(until).await;
         let second = self.clock.now().second;
-        let mut source =
-            Source { store: self, until, second, filter, done: begin, round: Round::default() };
+        let mut source = Source::new(self, [begin, until], (second, filter));
         let read = self.log.scan().log([units.start_of_page(begin), until], &mut source).await;
+        // After an error too, so that the pages before it are done.
+        let rest = source.copy_uncertain().await;
+        let read = read.and(rest);
         let Source { done, mut round, .. } = source;
         let done = if read.is_ok() { until } else { done };
         round.source_bytes = self.begin_at(done).await?;
@@ -132,22 +140,52 @@ impl StoreInner {
     }
 }
 
-impl Source<'_> {
+impl<'s> Source<'s> {
+    fn new(
+        store: &'s StoreInner,
+        [begin, until]: [Address; 2],
+        (second, filter): (u32, &'s mut Option<Filter>),
+    ) -> Self {
+        let (uncertain, round) = (Uncertain::within(&store.governor), Round::default());
+        Self { store, until, second, filter, seen: begin, done: begin, uncertain, round }
+    }
+
     async fn compact(&mut self, page: &PagePayload) -> Result<()> {
         let range = [page.start, self.until];
         let contents =
             PageContents::of(self.store, range, &page.bytes, (self.second, &mut self.round))?;
-        copy_live(self.store, &contents.candidates, self.filter, &mut self.round).await?;
+        let Self { store, uncertain, filter, round, .. } = self;
+        copy_live(store, &contents.candidates, uncertain, filter, round).await?;
         for long in &contents.long {
             let bounds = (self.until, self.second);
             relocate(self.store, long, bounds, self.filter, &mut self.round).await?;
         }
-        if let Some(filter) = self.filter {
-            filter.note_page();
-        }
         let page_bits = self.store.log.file().units().page_bits();
-        self.done = Address::at(page.start.page(page_bits) + 1, 0, page_bits);
+        self.seen = Address::at(page.start.page(page_bits) + 1, 0, page_bits);
+        if self.uncertain.len() == 0 || self.uncertain.is_full() {
+            self.copy_uncertain().await?;
+        }
         Ok(())
+    }
+
+    /// Copies the live ones of the records that were gathered. Then all pages so far are done.
+    async fn copy_uncertain(&mut self) -> Result<()> {
+        let Self { store, uncertain, filter, round, .. } = self;
+        match copy_uncertain(store, uncertain, filter, round).await {
+            Ok(()) => {
+                if let Some(filter) = self.filter {
+                    filter.note_page();
+                }
+                self.done = self.seen;
+                Ok(())
+            }
+            Err(Stopped { at, error }) => {
+                // The records that could not be copied are not gathered any more.
+                self.done = self.store.log.file().units().start_of_page(at).max(self.done);
+                self.seen = self.done;
+                Err(error)
+            }
+        }
     }
 }
 

@@ -90,7 +90,8 @@ impl LiveRecord<'_> {
         let Self { address, layout, record, pulse, key, .. } = self;
         assert_eq!(layout, S::LAYOUT, "the record is of this table");
         let hash = table.hasher.hash(key);
-        let candidate = Candidate { address, table: table.number, layout, record, hash };
+        let (number, proven) = (table.number, address);
+        let candidate = Candidate { address, table: number, layout, record, hash, proven };
         remove::<S>(table, candidate, pulse).await
     }
 }

@@ -287,10 +287,8 @@ impl Finder<'_> {
 
     /// Returns the live ones of some candidates. Passes on those whose values are in pieces.
     async fn live_of(&self, Candidates { candidates, .. }: Candidates<'_>) -> Result<Vec<Address>> {
-        let mut live = Vec::with_capacity(candidates.len());
-        live_of(self.table, &candidates, self.moment.end, &mut live).await?;
+        let live = live_of(self.table, &candidates, self.moment.end).await?;
         drop(candidates);
-        let live: Vec<_> = live.into_iter().map(|live| live.candidate).collect();
         let is_long = |record: &Candidate<'_>| {
             let info = RecordInfo::first_of(record.record);
             self.wish == Wish::Values && info.is_in_pieces(record.layout)

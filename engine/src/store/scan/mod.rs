@@ -6,7 +6,7 @@
 //! * `progress`: one scan in progress.
 //! * `pulse`: [`Pulse`], whether a scan is being used, and whether it has expired.
 //! * `liveness`: decides which records of a page, the *candidates*, are the newest of their keys.
-//!   It reads the chains for that from the device, many at once.
+//!   It reads the chains for that from the device, many at once. Compaction uses it, too.
 //! * `removal`: deletes a key if the record that a scan has shown is still its newest.
 //! * `pages`: reads the log in order, from memory or from the device.
 //! * `share`: the ranges that a scan reads: all, a part, or those after a [`Cursor`].
@@ -51,5 +51,7 @@ mod share;
 pub(in crate::store) use active::ActiveScans;
 pub(crate) use batch::{Batch, LiveRecord};
 pub(crate) use live_records::{LiveRecords, Wish};
-pub(in crate::store) use liveness::{Candidate, Live, NOW, live_of};
+pub(in crate::store) use liveness::{
+    Candidate, Live, NOW, Payload, Place, Proof, SpanReads, Uncertain, look_up,
+};
 pub use share::Cursor;

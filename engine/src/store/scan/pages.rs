@@ -154,7 +154,7 @@ fn candidate<'p>(
         return None;
     }
     let hash = table.hasher.hash(StoredRecord::key_in(bytes, layout));
-    Some(Candidate { address, table: number, layout, record: bytes, hash })
+    Some(Candidate { address, table: number, layout, record: bytes, hash, proven: address })
 }
 
 /// Returns the chunks of `[from, end)`, which is on the device.

@@ -4,12 +4,10 @@
 //! is as it was exactly if its record is still the newest. The tombstone is linked only if the
 //! index entry is as it was during the walk that found this.
 
-use super::liveness::{Candidate, NOW, Pending, Walk, walk_in_memory, walk_on_device};
+use super::liveness::{Candidate, NOW, Resolved, Uncertain, Walk, walk_in_memory};
 use super::pulse::Pulse;
-use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
-use crate::hash_index::FoundEntry;
 use crate::hybrid_log::{Region, Room};
 use crate::record::{ExpiryWord, HasLayout, NewRecord, RecordKind};
 use crate::statistics::Counter;
@@ -21,8 +19,8 @@ use crate::store::table::{TableInner, TableRef};
 enum Removal {
     /// Whether the key was deleted.
     Done(bool),
-    /// The rest of the chain is on the device, from this address on.
-    OnDevice(FoundEntry, Address),
+    /// The rest of the chain is on the device.
+    OnDevice(Uncertain<'static>),
     /// The version is ending.
     Barrier,
     /// The log has no room for a tombstone.
@@ -43,26 +41,29 @@ enum Removal {
 /// The key is deleted or not.
 pub(super) async fn remove<S: HasLayout>(
     table: &TableInner,
-    candidate: Candidate<'_>,
+    mut candidate: Candidate<'_>,
     pulse: &Pulse,
 ) -> Result<bool> {
-    let mut on_device = None;
     loop {
         let core = table.with_store();
         core.check_write()?;
         core.table.check()?;
         let tried = core.pool.with(|seat| {
             seat.protected(core.table.number, |tools| {
-                try_once::<S>(core, (candidate, pulse), on_device, &tools)
+                try_once::<S>(core, (candidate, pulse), &tools)
             })
         });
         match tried {
             Removal::Done(is_removed) => return Ok(is_removed),
-            Removal::OnDevice(entry, from) => {
-                let mut live = Vec::new();
-                let walk = Pending { candidate, entry, from };
-                walk_on_device(table, vec![walk], NOW, &mut live).await?;
-                on_device = Some((from, !live.is_empty()));
+            Removal::OnDevice(mut chain) => {
+                let Resolved { live, failed, .. } = chain.resolve(table, NOW).await;
+                if let Some((_, error)) = failed {
+                    return Err(error);
+                }
+                let Some(proof) = live.first() else {
+                    return Ok(false);
+                };
+                candidate.proven = proof.start();
             }
             Removal::Barrier => core.cut_over().await?,
             Removal::NoRoom(room) => core.log.allocator().wait_for_space(room).await?,
@@ -72,12 +73,10 @@ pub(super) async fn remove<S: HasLayout>(
     }
 }
 
-/// Tries once. `on_device` is an address on the device, and whether the chain from there leads to
-/// the record.
+/// Tries once.
 fn try_once<S: HasLayout>(
     core: TableRef<'_>,
     (candidate, pulse): (Candidate<'_>, &Pulse),
-    on_device: Option<(Address, bool)>,
     tools: &OperationContext<'_>,
 ) -> Removal {
     if core.must_wait(tools) {
@@ -89,16 +88,14 @@ fn try_once<S: HasLayout>(
     let Some(entry) = core.index.find(candidate.hash) else {
         return Removal::Done(false);
     };
-    let is_live = match walk_in_memory(core.store, &candidate, (entry, NOW), tools.guard) {
-        Walk::Live => true,
-        Walk::Dead => false,
-        Walk::GoesOn(from) => match on_device {
-            Some((known, is_live)) if known == from => is_live,
-            _ => return Removal::OnDevice(entry, from),
-        },
-    };
-    if !is_live {
-        return Removal::Done(false);
+    match walk_in_memory(core.store, &candidate, (entry, NOW), tools.guard) {
+        Walk::Live => {}
+        Walk::Dead => return Removal::Done(false),
+        Walk::GoesOn(at) => {
+            let mut chain = Uncertain::default();
+            chain.push(&candidate, at);
+            return Removal::OnDevice(chain);
+        }
     }
     let region = core.log.pages().region(candidate.address, tools.guard);
     assert!(

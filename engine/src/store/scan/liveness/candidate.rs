@@ -4,6 +4,7 @@ use crate::base::address::{ADDRESS_MASK, Address};
 use crate::base::hash::KeyHash;
 use crate::hash_index::FoundEntry;
 use crate::record::{Layout, RecordInfo, StoredRecord, TableNumber};
+use std::cmp::Ordering;
 
 /// A record that may be live. It is a value: a piece or a deletion is never asked about.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +16,9 @@ pub(in crate::store) struct Candidate<'p> {
     pub(in crate::store) record: &'p [u8],
     /// The hash of its key.
     pub(in crate::store) hash: KeyHash,
+    /// A chain that leads here leads to the record, and to no newer one of its key from here on. It
+    /// is the address of the record itself, unless the rest of the chain is known.
+    pub(in crate::store) proven: Address,
 }
 
 /// A live record, with the entry of its chain as the look at the index found it. As long as the
@@ -23,15 +27,6 @@ pub(in crate::store) struct Candidate<'p> {
 pub(in crate::store) struct Live<'p> {
     pub(in crate::store) candidate: Candidate<'p>,
     pub(in crate::store) entry: FoundEntry,
-}
-
-/// A candidate whose chain goes on at an address on the device.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::store::scan) struct Pending<'p> {
-    pub(in crate::store::scan) candidate: Candidate<'p>,
-    pub(in crate::store::scan) entry: FoundEntry,
-    /// It is above the candidate.
-    pub(in crate::store::scan) from: Address,
 }
 
 /// The end of a walk along a chain, as far as it went.
@@ -55,11 +50,7 @@ impl<'p> Candidate<'p> {
 
     /// Returns how a walk to this record goes on at `address`.
     pub(in crate::store::scan) fn walk_at(&self, address: Address) -> Walk {
-        match address.cmp(&self.address) {
-            std::cmp::Ordering::Less => Walk::Dead,
-            std::cmp::Ordering::Equal => Walk::Live,
-            std::cmp::Ordering::Greater => Walk::GoesOn(address),
-        }
+        if address == self.proven { Walk::Live } else { Walk::to(self.address, address) }
     }
 
     /// Returns whether a record at `address` with this header can be a newer one of the key as of
@@ -71,5 +62,16 @@ impl<'p> Candidate<'p> {
         end: Address,
     ) -> bool {
         address < end && info.table() == self.table
+    }
+}
+
+impl Walk {
+    /// Returns how a walk to the record at `target` goes on at `address`.
+    pub(super) fn to(target: Address, address: Address) -> Self {
+        match address.cmp(&target) {
+            Ordering::Less => Self::Dead,
+            Ordering::Equal => Self::Live,
+            Ordering::Greater => Self::GoesOn(address),
+        }
     }
 }

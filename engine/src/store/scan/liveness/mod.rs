@@ -5,18 +5,23 @@
 //! itself, and no other record is read. Records that were never linked are in no chain.
 //!
 //! The look at the index and at records in memory takes a guard for a group of records. A chain
-//! that leaves memory above the record is read from the device later, together with others
-//! (`chains.rs`). Only the chain down to the record is read, never further.
+//! that leaves memory above the record is read from the device later, together with many others
+//! (`uncertain.rs`). Only the chain down to the record is read, never further.
 //!
 //! Nothing that this finds is undone by operations that continue: they link records above `end`
-//! only, and the keys and previous addresses of linked records never change.
+//! only, and the keys and previous addresses of linked records never change. So what is proven of
+//! the rest of a chain on the device stays proven. A new record may leave the rest out, and then
+//! nothing in it is live.
 
 mod candidate;
-mod chains;
+mod spans;
+mod uncertain;
 
+pub(super) use candidate::Walk;
 pub(in crate::store) use candidate::{Candidate, Live, NOW};
-pub(super) use candidate::{Pending, Walk};
-pub(super) use chains::walk_on_device;
+pub(in crate::store) use spans::{Payload, Place, SpanReads};
+pub(super) use uncertain::Resolved;
+pub(in crate::store) use uncertain::{Proof, Uncertain};
 
 use crate::base::address::Address;
 use crate::base::error::Result;
@@ -27,21 +32,42 @@ use crate::store::inner::StoreInner;
 /// The number of candidates that are looked up under one guard.
 const GROUP: usize = 64;
 
-/// Returns the live ones of the candidates, which are below `end`, in no order.
+/// Returns the live ones of the candidates, which are below `end` and in order.
 ///
 /// It takes a guard for each group of candidates, and waits for the device without one. The number
 /// of candidates bounds its memory, which is their own size once more, beside the bytes of reads.
 ///
 /// # Errors
 /// `Corrupt` with file and offset, `Io`, `Closed`.
-pub(in crate::store) async fn live_of<'p>(
+pub(super) async fn live_of<'p>(
+    store: &StoreInner,
+    candidates: &[Candidate<'p>],
+    end: Address,
+) -> Result<Vec<Candidate<'p>>> {
+    store.check_read()?;
+    let (mut live, mut uncertain) = (Vec::with_capacity(candidates.len()), Uncertain::default());
+    look_up(store, candidates, end, &mut live, &mut uncertain);
+    let mut live: Vec<_> = live.into_iter().map(|live| live.candidate).collect();
+    let resolved = uncertain.resolve(store, end).await;
+    if let Some((_, error)) = resolved.failed {
+        return Err(error);
+    }
+    live.extend(resolved.live.iter().map(|proof| {
+        let place = candidates.binary_search_by_key(&proof.address(), |record| record.address);
+        candidates[place.expect("it is one of the candidates")]
+    }));
+    Ok(live)
+}
+
+/// Sorts candidates, which are below `end`, as far as memory shows: adds the live ones to `live`,
+/// and those whose chains go on on the device to `uncertain`.
+pub(in crate::store) fn look_up<'p>(
     store: &StoreInner,
     candidates: &[Candidate<'p>],
     end: Address,
     live: &mut Vec<Live<'p>>,
-) -> Result<()> {
-    store.check_read()?;
-    let mut pending = Vec::new();
+    uncertain: &mut Uncertain<'_>,
+) {
     for group in candidates.chunks(GROUP) {
         for candidate in group {
             store.index.prefetch(candidate.hash);
@@ -53,17 +79,15 @@ pub(in crate::store) async fn live_of<'p>(
                     let Some(entry) = store.index.find(candidate.hash) else {
                         continue;
                     };
-                    let candidate = *candidate;
-                    match walk_in_memory(store, &candidate, (entry, end), guard) {
-                        Walk::Live => live.push(Live { candidate, entry }),
+                    match walk_in_memory(store, candidate, (entry, end), guard) {
+                        Walk::Live => live.push(Live { candidate: *candidate, entry }),
                         Walk::Dead => {}
-                        Walk::GoesOn(from) => pending.push(Pending { candidate, entry, from }),
+                        Walk::GoesOn(at) => uncertain.push(candidate, at),
                     }
                 }
             });
         });
     }
-    walk_on_device(store, pending, end, live).await
 }
 
 /// Walks along the chain of a candidate from its entry down to the head, without the records at or

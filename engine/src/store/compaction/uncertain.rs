@@ -1,0 +1,110 @@
+//! Copies the live ones of records that were gathered over many pages.
+//!
+//! They are looked up on the device together. Most of them are dead. The others are read again from
+//! the source, and copied like those whose liveness memory shows: under an entry from which a walk
+//! leads to the proven part of the chain.
+
+use super::copies::copy_live;
+use super::counts::Round;
+use super::filter::Filter;
+use super::page::TableHasher;
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
+use crate::record::{Layout, Layouts, RecordInfo, StoredRecord, TableNumber, WORD};
+use crate::store::inner::StoreInner;
+use crate::store::scan::{Candidate, NOW, Payload, Place, Proof, SpanReads, Uncertain};
+
+/// The reason why a record was not copied.
+pub(super) struct Stopped {
+    /// Everything live in the pages below is copied.
+    pub(super) at: Address,
+    pub(super) error: Error,
+}
+
+/// Looks up the gathered records, and copies the live ones that `filter` does not drop.
+pub(super) async fn copy_uncertain(
+    store: &StoreInner,
+    uncertain: &mut Uncertain<'_>,
+    filter: &mut Option<Filter>,
+    round: &mut Round,
+) -> Result<(), Stopped> {
+    // A record whose chain leaves memory again meanwhile is gathered again.
+    while uncertain.len() > 0 {
+        let mut resolved = uncertain.resolve(store, NOW).await;
+        round.dropped_records += resolved.dead;
+        let failed = resolved.failed.take().map(|(at, error)| Stopped { at, error });
+        if let Some(Stopped { at, .. }) = &failed {
+            let page = store.log.file().units().start_of_page(*at);
+            resolved.live.retain(|proof| proof.address() < page);
+        }
+        let copied = copy_proven(store, resolved.live, uncertain, filter, round).await;
+        let stopped = [failed, copied.err()].into_iter().flatten().min_by_key(|stop| stop.at);
+        if let Some(Stopped { at, error }) = stopped {
+            let lowest = uncertain.lowest().unwrap_or(at);
+            return Err(Stopped { at: lowest.min(at), error });
+        }
+    }
+    Ok(())
+}
+
+/// Reads live records again, in order, and copies them.
+async fn copy_proven(
+    store: &StoreInner,
+    proofs: Vec<Proof>,
+    uncertain: &mut Uncertain<'_>,
+    filter: &mut Option<Filter>,
+    round: &mut Round,
+) -> Result<(), Stopped> {
+    let (mut reads, mut hasher) = (SpanReads::new(store, proofs), TableHasher::default());
+    let mut at = Address::NONE;
+    loop {
+        let stopped = |error| Stopped { at, error };
+        let Some((proofs, payload)) = reads.next().await.map_err(stopped)? else {
+            return Ok(());
+        };
+        // A span is in one page.
+        at = proofs[0].address();
+        let stopped = |error| Stopped { at, error };
+        let payload = payload.map_err(stopped)?;
+        let split = fetch_split(store, &proofs, &payload).await.map_err(stopped)?;
+        let mut split = split.iter();
+        let candidates = proofs.iter().map(|proof| {
+            let (at, layouts) = (proof.address(), store.tables.layouts());
+            let record = whole(layouts, payload.from(at).unwrap_or_default());
+            let record = record.or_else(|| whole(layouts, split.next()?.record()));
+            let (table, layout, record) = record.expect("what is split was fetched");
+            let hash = hasher.hash(store, table, StoredRecord::key_in(record, layout));
+            Candidate { address: at, table, layout, record, hash, proven: proof.start() }
+        });
+        let candidates: Vec<_> = candidates.collect();
+        copy_live(store, &candidates, uncertain, filter, round).await.map_err(stopped)?;
+    }
+}
+
+/// Reads the records that the span does not hold as a whole: the last one, at most.
+async fn fetch_split(
+    store: &StoreInner,
+    proofs: &[Proof],
+    payload: &Payload,
+) -> Result<Vec<StoredRecord>> {
+    let layouts = store.tables.layouts();
+    let mut fetched = Vec::new();
+    for at in proofs.iter().map(Place::address) {
+        let rest = payload.from(at).unwrap_or_default();
+        if whole(layouts, rest).is_none() {
+            let header = rest.first_chunk::<WORD>().map(|header| RecordInfo::first_of(header));
+            let layout = header.and_then(|info| layouts.of(info));
+            let layout = layout.ok_or_else(|| store.log.file().not_a_record(at))?;
+            fetched.push(store.log.reader().fetch(layouts, layout, at).await?);
+        }
+    }
+    Ok(fetched)
+}
+
+/// Returns the record that begins `bytes`, if it is whole.
+fn whole<'b>(layouts: &Layouts, bytes: &'b [u8]) -> Option<(TableNumber, Layout, &'b [u8])> {
+    let info = RecordInfo::first_of(bytes.first_chunk::<WORD>()?);
+    let layout = layouts.of(info)?;
+    let record = bytes.get(..StoredRecord::header(bytes, layout)?)?;
+    Some((info.table(), layout, record))
+}
