@@ -95,7 +95,7 @@ impl Relief<'_> {
             Err(error) => return Err(error),
         }
         if log.pages().begin() > begin {
-            lap.idle_checkpoints = 0;
+            (lap.idle_checkpoints, lap.thrifty_checkpoints) = (0, 0);
             rounds.checkpoint().await?;
         }
         Ok(true)

@@ -12,12 +12,16 @@ use crate::base::wait::yield_once;
 use crate::base::weak_spot;
 use crate::hybrid_log::{Claim, PagePayload, Show};
 use crate::store::inner::StoreInner;
-use crate::store::scan::Uncertain;
+use crate::store::scan::{CopySizes, Uncertain};
 use event_listener::Event;
 use kvick_io::BoxFuture;
 
 /// The number of buckets that are swept at once: some ten microseconds.
 const BUCKETS_AT_ONCE: u64 = 256;
+
+/// The most pages that the copies of a page of the source take, a page that is begun, and one of
+/// a writer.
+const FURTHER_PAGES: u64 = 4;
 
 /// Compacts page after page.
 struct Source<'s> {
@@ -151,6 +155,9 @@ impl<'s> Source<'s> {
     }
 
     async fn compact(&mut self, page: &PagePayload) -> Result<()> {
+        if self.is_room_short() {
+            self.copy_uncertain().await?;
+        }
         let range = [page.start, self.until];
         let contents =
             PageContents::of(self.store, range, &page.bytes, (self.second, &mut self.round))?;
@@ -166,6 +173,17 @@ impl<'s> Source<'s> {
             self.copy_uncertain().await?;
         }
         Ok(())
+    }
+
+    /// Returns whether the copies of gathered records may not fit in the pages that the budget has
+    /// for copies, if those of a further page come first. They are of the oldest pages, which must
+    /// be done, or else no space is made.
+    fn is_room_short(&self) -> bool {
+        let CopySizes { sum, largest } = self.uncertain.copies();
+        let capacity = self.store.log.file().units().page_capacity();
+        let filled = capacity - largest.min(capacity / 2);
+        let pages = sum.div_ceil(filled) + FURTHER_PAGES;
+        sum > 0 && self.store.log.quota().pages_left(Claim::Copy) < pages
     }
 
     /// Copies the live ones of the records that were gathered. Then all pages so far are done.

@@ -21,7 +21,7 @@ pub(super) use candidate::Walk;
 pub(in crate::store) use candidate::{Candidate, Live, NOW};
 pub(in crate::store) use spans::{Payload, Place, SpanReads};
 pub(super) use uncertain::Resolved;
-pub(in crate::store) use uncertain::{Proof, Uncertain};
+pub(in crate::store) use uncertain::{CopySizes, Proof, Uncertain};
 
 use crate::base::address::Address;
 use crate::base::error::Result;

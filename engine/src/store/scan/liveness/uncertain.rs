@@ -24,6 +24,14 @@ pub(in crate::store) struct Uncertain<'g> {
     walks: Vec<ChainWalk>,
     /// The number of the table and the key of each.
     keys: Vec<u8>,
+    copies: CopySizes,
+}
+
+/// The bytes that copies of all gathered records take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::store) struct CopySizes {
+    pub(in crate::store) sum: u64,
+    pub(in crate::store) largest: u64,
 }
 
 /// A walk along the chain of one record. Its order is that of the addresses.
@@ -93,6 +101,14 @@ impl<'g> Uncertain<'g> {
         self.walks.push(ChainWalk { at, target: candidate.address, start: at, key: place, front });
         self.keys.push(table);
         self.keys.extend_from_slice(key);
+        let bytes = candidate.record.len() as u64;
+        self.copies.sum += bytes;
+        self.copies.largest = self.copies.largest.max(bytes);
+    }
+
+    /// Returns the bytes that the records take if all of them are live.
+    pub(in crate::store) fn copies(&self) -> CopySizes {
+        self.copies
     }
 
     pub(in crate::store) fn len(&self) -> usize {
@@ -116,6 +132,7 @@ impl<'g> Uncertain<'g> {
     pub(in crate::store) async fn resolve(&mut self, store: &StoreInner, end: Address) -> Resolved {
         let mut resolved = Resolved::default();
         let keys = std::mem::take(&mut self.keys);
+        self.copies = CopySizes::default();
         let mut reads = SpanReads::new(store, std::mem::take(&mut self.walks));
         loop {
             let (walks, payload) = match reads.next().await {
