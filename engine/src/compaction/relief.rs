@@ -15,7 +15,6 @@ use super::rounds::Rounds;
 use crate::base::address::Address;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::config::ByteSize;
-use crate::hybrid_log::Claim;
 use std::time::Duration;
 
 /// The time for which tasks wait for a scan that does not move.
@@ -89,7 +88,7 @@ impl Relief<'_> {
             Ok(_) => {}
             // A scan has begun.
             Err(error) if error.kind() == ErrorKind::Busy => return Ok(true),
-            Err(_) if log.quota().pages_left(Claim::Copy) == 0 => {
+            Err(error) if core.lacks_room_for_copies(&error) => {
                 return self.forgo_optional_files(lap).await;
             }
             Err(error) => return Err(error),

@@ -7,7 +7,7 @@ use super::long_values::relocate;
 use super::page::PageContents;
 use super::uncertain::{Stopped, copy_uncertain};
 use crate::base::address::Address;
-use crate::base::error::Result;
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::wait::yield_once;
 use crate::base::weak_spot;
 use crate::hybrid_log::{Claim, PagePayload, Show};
@@ -77,11 +77,14 @@ impl StoreInner {
         }
         match read {
             // The pages whose copies had room are done.
-            Err(_) if round.source_bytes > 0 && self.log.quota().pages_left(Claim::Copy) == 0 => {
-                Ok(round)
-            }
+            Err(error) if round.source_bytes > 0 && self.lacks_room_for_copies(&error) => Ok(round),
             read => read.map(|()| round),
         }
+    }
+
+    /// Returns whether compaction has ended with `error` for want of room within the budget.
+    pub(crate) fn lacks_room_for_copies(&self, error: &Error) -> bool {
+        error.kind() == ErrorKind::StorageFull && self.log.quota().pages_left(Claim::Copy) == 0
     }
 
     /// Removes the entries of dropped records from the index. It goes down from bucket to bucket,
@@ -198,7 +201,9 @@ impl<'s> Source<'s> {
                 Ok(())
             }
             Err(Stopped { at, error }) => {
-                // The records that could not be copied are not gathered any more.
+                // The round ends here. Records that could not be copied are not gathered any more,
+                // so no later attempt may count the pages from here on as done.
+                self.uncertain = Uncertain::default();
                 self.done = self.store.log.file().units().start_of_page(at).max(self.done);
                 self.seen = self.done;
                 Err(error)

@@ -55,18 +55,33 @@ async fn copy_proven(
     filter: &mut Option<Filter>,
     round: &mut Round,
 ) -> Result<(), Stopped> {
-    let (mut reads, mut hasher) = (SpanReads::new(store, proofs), TableHasher::default());
+    let mut reads = SpanReads::new(store, proofs);
     let mut at = Address::NONE;
+    let copied = copy_spans(store, (&mut reads, &mut at), uncertain, filter, round).await;
+    copied.map_err(|error| {
+        // Records of a span that failed are read again, after higher ones that were in flight.
+        let at = reads.lowest().map_or(at, |lowest| lowest.min(at));
+        Stopped { at, error }
+    })
+}
+
+/// Copies the records of span after span. `at` is an address in the last one.
+async fn copy_spans(
+    store: &StoreInner,
+    (reads, at): (&mut SpanReads<'_, Proof>, &mut Address),
+    uncertain: &mut Uncertain<'_>,
+    filter: &mut Option<Filter>,
+    round: &mut Round,
+) -> Result<()> {
+    let mut hasher = TableHasher::default();
     loop {
-        let stopped = |error| Stopped { at, error };
-        let Some((proofs, payload)) = reads.next().await.map_err(stopped)? else {
+        let Some((proofs, payload)) = reads.next().await? else {
             return Ok(());
         };
         // A span is in one page.
-        at = proofs[0].address();
-        let stopped = |error| Stopped { at, error };
-        let payload = payload.map_err(stopped)?;
-        let split = fetch_split(store, &proofs, &payload).await.map_err(stopped)?;
+        *at = proofs[0].address();
+        let payload = payload?;
+        let split = fetch_split(store, &proofs, &payload).await?;
         let mut split = split.iter();
         let candidates = proofs.iter().map(|proof| {
             let (at, layouts) = (proof.address(), store.tables.layouts());
@@ -77,7 +92,7 @@ async fn copy_proven(
             Candidate { address: at, table, layout, record, hash, proven: proof.start() }
         });
         let candidates: Vec<_> = candidates.collect();
-        copy_live(store, &candidates, uncertain, filter, round).await.map_err(stopped)?;
+        copy_live(store, &candidates, uncertain, filter, round).await?;
     }
 }
 

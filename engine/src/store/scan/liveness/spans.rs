@@ -100,6 +100,12 @@ impl<'s, P: Place> SpanReads<'s, P> {
         }
     }
 
+    /// Returns the lowest place that was not returned yet.
+    pub(in crate::store) fn lowest(&self) -> Option<Address> {
+        let in_flight = self.spans.iter().flat_map(|span| &span.places);
+        in_flight.chain(&self.places).map(Place::address).min()
+    }
+
     /// Returns the places of which nothing is needed, after the last span.
     pub(in crate::store) fn into_rest(self) -> Vec<P> {
         debug_assert!(self.spans.is_empty(), "all spans were read");
