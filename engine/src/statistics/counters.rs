@@ -42,6 +42,13 @@ impl Counters {
         self.counts[counter as usize].load(Ordering::Relaxed)
     }
 
+    /// Adds a count to each of these sums.
+    pub(crate) fn add_to<const N: usize>(&self, sums: [(&mut u64, Counter); N]) {
+        for (sum, counter) in sums {
+            *sum += self.sum(counter);
+        }
+    }
+
     /// Adds all counts of `other`. No other task uses `self` meanwhile.
     pub(crate) fn absorb(&self, other: &Self) {
         for (into, from) in self.counts.iter().zip(&other.counts) {

@@ -175,15 +175,13 @@ impl Stats {
     pub(crate) fn count(&mut self, counters: &Counters) {
         self.operations.count(counters);
         self.hits.count(counters);
-        for (sum, counter) in [
+        counters.add_to([
             (&mut self.suspensions, Counter::Suspensions),
             (&mut self.expired, Counter::Expired),
             (&mut self.misses, Counter::Misses),
             (&mut self.promotions, Counter::Promotions),
             (&mut self.appends, Counter::Appends),
-        ] {
-            *sum += counters.sum(counter);
-        }
+        ]);
     }
 }
 
@@ -196,19 +194,23 @@ fn hit_ratio(reads: u64, misses: u64) -> Option<f64> {
 
 impl OperationCounts {
     fn count(&mut self, counters: &Counters) {
-        self.reads += counters.sum(Counter::Reads);
-        self.upserts += counters.sum(Counter::Upserts);
-        self.modifies += counters.sum(Counter::Modifies);
-        self.deletes += counters.sum(Counter::Deletes);
+        counters.add_to([
+            (&mut self.reads, Counter::Reads),
+            (&mut self.upserts, Counter::Upserts),
+            (&mut self.modifies, Counter::Modifies),
+            (&mut self.deletes, Counter::Deletes),
+        ]);
     }
 }
 
 impl CacheHits {
     fn count(&mut self, counters: &Counters) {
-        self.mutable += counters.sum(Counter::Mutable);
-        self.read_only += counters.sum(Counter::ReadOnly);
-        self.on_device += counters.sum(Counter::OnDevice);
-        self.absent += counters.sum(Counter::Absent);
+        counters.add_to([
+            (&mut self.mutable, Counter::Mutable),
+            (&mut self.read_only, Counter::ReadOnly),
+            (&mut self.on_device, Counter::OnDevice),
+            (&mut self.absent, Counter::Absent),
+        ]);
     }
 }
 
@@ -248,14 +250,12 @@ impl TableStats {
     pub(crate) fn count(&mut self, counters: &Counters) {
         self.operations.count(counters);
         self.hits.count(counters);
-        for (sum, counter) in [
+        counters.add_to([
             (&mut self.suspensions, Counter::Suspensions),
             (&mut self.expired, Counter::Expired),
             (&mut self.misses, Counter::Misses),
             (&mut self.appended_bytes, Counter::AppendedBytes),
-        ] {
-            *sum += counters.sum(counter);
-        }
+        ]);
         self.appended_records += counters.sum(Counter::Appends) + counters.sum(Counter::Promotions);
     }
 }
