@@ -77,8 +77,8 @@ pub struct Config {
     ///
     /// With it the store [compacts](crate::compaction) by itself. Writers that are faster than
     /// compaction wait. They get [`StorageFull`](crate::ErrorKind::StorageFull) only if the live
-    /// data fill the budget, or if a scan that does not move holds compaction up for 5 seconds; the
-    /// guide [explains](crate::guide::running#a-full-budget) this. Compaction takes checkpoints, of
+    /// data fill the budget, or if scans hold compaction up for 5 seconds; the guide
+    /// [explains](crate::guide::running#a-full-budget) this. Compaction takes checkpoints, of
     /// [`checkpoint_kind`](Self::checkpoint_kind). A new store takes files of at most a 32nd of it.
     ///
     /// Lengths of files count, and each begun page of the log as a whole. A budget must have room
@@ -119,8 +119,9 @@ pub struct Config {
     ///
     /// With `disk` the log on the device stays within that space, and nothing is compacted. The
     /// cache takes no checkpoints of its own, unless one was requested before. Then files go only
-    /// with a newer one, so the log may be half as long again. A cache is empty when it is opened
-    /// again, unless there is a checkpoint. A scan in progress holds dropping up.
+    /// with a newer one, so the log may be half as long again, and more if writers are faster: a
+    /// cache holds none of them up, and files beside the log do not count. A cache is empty when it
+    /// is opened again, unless there is a checkpoint. A scan in progress holds dropping up.
     ///
     /// It is a choice of each opening: an existing store may be opened as a cache, and then loses
     /// its oldest records. Default: false.

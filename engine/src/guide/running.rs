@@ -246,8 +246,9 @@
 //! budget of a store is that of its opening: open it again with a larger one.
 //!
 //! A [scan](crate::FasterKv::scan) in progress holds compaction up, so writers wait for it. If no
-//! scan has moved for 5 seconds, they get `StorageFull`, and the text names the scan. So a task may
-//! write while it scans, but must expect this error. After damage, writers get the error of the
+//! scan has moved for 5 seconds, they get `StorageFull`, and the text names the scan. Scans that
+//! overlap all the time may look like one that does not move. So a task may write while it scans,
+//! but must expect this error. After damage, writers get the error of the
 //! page that could not be compacted.
 //!
 //! A device that is full before the budget is, acts as a full disk does.
