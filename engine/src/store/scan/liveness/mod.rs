@@ -14,6 +14,7 @@
 //! nothing in it is live.
 
 mod candidate;
+mod places;
 mod spans;
 mod uncertain;
 

@@ -4,12 +4,13 @@
 //! one page. If the places are close to each other, the log is read from one end to the other in
 //! large pieces. If they are far apart, only their units are read.
 
+use super::places::Places;
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::store::inner::StoreInner;
 use futures::stream::{FuturesOrdered, StreamExt};
 use kvick_io::{AlignedBuf, BoxFuture};
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 
 /// The limit of spans in flight. Their bytes together have the limit of all reads.
@@ -34,7 +35,7 @@ pub(in crate::store) trait Place: Copy + Ord {
 pub(in crate::store) struct SpanReads<'s, P> {
     store: &'s StoreInner,
     /// The places that are in no span yet.
-    places: BinaryHeap<P>,
+    places: Places<P>,
     /// The spans of `reads`, and at most one more.
     spans: VecDeque<Span<P>>,
     reads: FuturesOrdered<BoxFuture<'s, Result<Payload>>>,
@@ -63,16 +64,17 @@ pub(in crate::store) struct Payload {
 impl<'s, P: Place> SpanReads<'s, P> {
     /// Reads `places`, which are on the device.
     pub(in crate::store) fn new(store: &'s StoreInner, places: Vec<P>) -> Self {
-        let (places, spans) = (BinaryHeap::from(places), VecDeque::new());
+        let (places, spans) = (Places::new(places), VecDeque::new());
         let (reads, damaged) = (FuturesOrdered::new(), Vec::new());
         Self { store, places, spans, reads, bytes: 0, damaged }
     }
 
-    /// Adds a place, to a span in flight if it is in one.
+    /// Adds a place for one that was returned, to a span in flight if it is in one.
     pub(in crate::store) fn add(&mut self, place: P) {
         match self.spans.iter_mut().find(|span| span.holds(place)) {
             Some(span) => span.places.push(place),
-            None => self.places.push(place),
+            None if place.address() == Address::NONE => self.places.end(place),
+            None => self.places.add(place),
         }
     }
 
@@ -96,20 +98,22 @@ impl<'s, P: Place> SpanReads<'s, P> {
                 return Ok(Some((span.places, payload)));
             }
             self.damaged.push(span.start.raw()..span.end);
-            self.places.extend(span.places);
+            for place in span.places {
+                self.places.add(place);
+            }
         }
     }
 
     /// Returns the lowest place that was not returned yet.
     pub(in crate::store) fn lowest(&self) -> Option<Address> {
         let in_flight = self.spans.iter().flat_map(|span| &span.places);
-        in_flight.chain(&self.places).map(Place::address).min()
+        in_flight.chain(self.places.iter()).map(Place::address).min()
     }
 
     /// Returns the places of which nothing is needed, after the last span.
     pub(in crate::store) fn into_rest(self) -> Vec<P> {
         debug_assert!(self.spans.is_empty(), "all spans were read");
-        self.places.into_vec()
+        self.places.into_ended()
     }
 
     /// Begins reads, as many as there may be at once.
@@ -133,7 +137,7 @@ impl<'s, P: Place> SpanReads<'s, P> {
     }
 
     fn next_address(&self) -> Option<Address> {
-        self.places.peek().map(Place::address).filter(|at| *at > Address::NONE)
+        self.places.peek().map(Place::address)
     }
 
     /// Takes the first places that are neighbours.

@@ -6,6 +6,7 @@
 //! and its key, not its bytes.
 
 use super::candidate::{Candidate, Walk};
+use super::places::ADDED_PART;
 use super::spans::{Payload, Place, SpanReads};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
@@ -71,8 +72,9 @@ pub(in crate::store) struct Resolved {
     pub(in crate::store) failed: Option<(Address, Error)>,
 }
 
-/// The bytes of a gathered record without its key. A live one takes the place of its walk.
-const RECORD_BYTES: usize = size_of::<ChainWalk>() + 1;
+/// The bytes of a gathered record without its key, with its part of the places that are added. A
+/// live one takes the place of its walk.
+const RECORD_BYTES: usize = size_of::<ChainWalk>() + size_of::<ChainWalk>() / ADDED_PART + 1;
 /// The bytes of addresses that are reserved for the records, and for their keys. The system gives
 /// memory when they are written, and takes it back when so large a range is freed.
 const RESERVED: usize = 33 << 20;
