@@ -4,8 +4,9 @@
 //! A *lap* compacts every page that is in the log at its start, but the tail page, and takes the
 //! checkpoints after which the files go. It ends early when the waiting tasks have a page. If it
 //! frees none, further checkpoints do without images and snapshots, until none is kept. If the
-//! tasks still have no page, what is live takes all the space, and the tasks that have waited since
-//! before the lap get an error. A later task gets a lap of its own, after a rest.
+//! tasks still have no page, there are two cases. Other tasks have had pages meanwhile: then the
+//! next lap begins. Or no task has had one: what is live takes all the space, and the tasks that
+//! have waited since before the lap get an error. A later task gets a lap of its own, after a rest.
 //!
 //! # Scans
 //! A scan in progress holds compaction up. The tasks wait for it as long as it goes on. A scan that
@@ -35,6 +36,10 @@ struct Lap {
     idle_checkpoints: u32,
     /// The checkpoints without optional files after all pages were compacted.
     thrifty_checkpoints: u32,
+    /// Waits with lower numbers began before the lap.
+    refused_below: u64,
+    /// The records that were admitted before the lap.
+    admitted: u64,
 }
 
 impl Relief<'_> {
@@ -47,21 +52,34 @@ impl Relief<'_> {
 
     async fn lap(self) -> bool {
         let log = &self.0.core().log;
-        // Before the end: tasks that begin to wait later get a lap of their own.
-        let refused_below = log.quota().next_wait();
-        let end = log.file().units().start_of_page(log.tail_address());
-        let mut lap = Lap { end, idle_checkpoints: 0, thrifty_checkpoints: 0 };
+        let mut lap = self.begin();
         while log.quota().is_pressed() {
             let error = match self.step(&mut lap).await {
                 Ok(true) => continue,
+                Ok(false) if log.quota().admitted() > lap.admitted => {
+                    // There was space, and other tasks have taken all of it.
+                    lap = self.begin();
+                    continue;
+                }
                 Ok(false) => self.exhausted(),
                 Err(error) => error,
             };
             tracing::warn!(target: "kvick::compaction", %error, "writers that wait are refused");
-            log.quota().refuse(refused_below, error);
+            log.quota().refuse(lap.refused_below, error);
             return false;
         }
         true
+    }
+
+    /// Begins a lap over what is in the log.
+    fn begin(self) -> Lap {
+        let core = self.0.core();
+        let log = &core.log;
+        core.space.set_thrifty(false);
+        // Before the end: tasks that begin to wait later get a lap of their own.
+        let (refused_below, admitted) = (log.quota().next_wait(), log.quota().admitted());
+        let end = log.file().units().start_of_page(log.tail_address());
+        Lap { end, idle_checkpoints: 0, thrifty_checkpoints: 0, refused_below, admitted }
     }
 
     /// Makes the next step of a lap. Returns false if there is none.

@@ -114,6 +114,7 @@ impl<'l> Allocator<'l> {
             if !self.is_free_for(Need::page(room.claim), closed.page + 1) {
                 return Err(NoRoom(room));
             }
+            self.state.quota.admit(room.claim);
             self.parts.tail.turn(closed).into_iter().for_each(&mut close);
             self.parts.requests.notify_demand();
             match self.parts.tail.reserve(bytes, room.claim) {
@@ -224,7 +225,9 @@ impl<'l> Allocator<'l> {
             tail.has_room(room.bytes(), room.claim)
                 || tail.limits().admit(room.claim, tail.page() + 1)
         };
-        self.parts.health.wait_for(quota.moved(), check, is_admitted).await
+        self.parts.health.wait_for(quota.moved(), check, is_admitted).await?;
+        quota.admit(room.claim);
+        Ok(())
     }
 
     /// Waits until `need.pages` pages after the tail page can be taken at once. Fails if they never

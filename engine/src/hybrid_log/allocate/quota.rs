@@ -22,6 +22,8 @@ pub(crate) struct QuotaState {
     removals: AtomicU64,
     /// The waits that were refused.
     refused: AtomicU64,
+    /// The times that a record of a user was admitted: to a further page, or after a wait.
+    admitted: AtomicU64,
     // Under its lock: waits with lower numbers are refused, for this reason.
     refusal: Mutex<Option<(u64, Error)>>,
     /// The limits moved, or waits are refused.
@@ -56,6 +58,14 @@ impl QuotaState {
     /// Returns the event of moved limits, and of refusals.
     pub(super) fn moved(&self) -> &Event {
         &self.moved
+    }
+
+    /// Counts a record that is admitted. Copies are not counted.
+    pub(super) fn admit(&self, claim: Claim) {
+        if claim != Claim::Copy {
+            // Relaxed: the driver of compaction counts before it moves the limits, and after it.
+            self.admitted.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Begins a wait, which the driver of compaction notices.
@@ -123,6 +133,11 @@ impl Quota<'_> {
         [Claim::Value, Claim::Removal].into_iter().any(|claim| {
             self.state.waiting_for(claim).load(Ordering::Relaxed) > 0 && self.pages_left(claim) == 0
         })
+    }
+
+    /// Returns the number of times that a record of a user was admitted.
+    pub(crate) fn admitted(self) -> u64 {
+        self.state.admitted.load(Ordering::Relaxed)
     }
 
     /// Returns the event of waits that begin.
