@@ -2,62 +2,15 @@
 //! a chance gets an error.
 
 use std::cell::Cell;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use kvick::config::ByteSize;
-use kvick::io::EventSource;
-use kvick::io::sim::SimDisk;
-use kvick::runtime::Simulation;
 use kvick::{Config, ErrorKind, FasterKv, checkpoint};
+use tests::gauge::Gauge;
 use tests::model::{EntryPoints, Mix, Model};
 use tests::samples::{SampleKey, SampleValue};
-use tests::simulated::{Site, World, seeds, two_pages};
-
-/// Remembers the most bytes that all files together had at any I/O.
-#[derive(Debug)]
-struct Gauge {
-    disk: SimDisk,
-    most: Mutex<(u64, String)>,
-}
-
-impl Gauge {
-    /// Adds a gauge to a new run.
-    fn world(seed: u64) -> (Simulation, Site, Arc<Self>) {
-        let World { site, .. } = World::new(seed);
-        let gauge = Arc::new(Self { disk: site.disk.clone(), most: Mutex::default() });
-        let simulation = Simulation::new(seed);
-        simulation.add_source(gauge.clone());
-        let site = Site { handle: simulation.handle(), ..site };
-        (simulation, site, gauge)
-    }
-
-    fn look(&self) {
-        let files = self.disk.files();
-        let bytes = files.iter().map(|(_, bytes)| bytes).sum();
-        let mut most = self.most.lock().expect("sound");
-        if bytes > most.0 {
-            *most = (bytes, format!("{files:?}"));
-        }
-    }
-
-    fn check(&self, budget: ByteSize) {
-        let (most, files) = &*self.most.lock().expect("sound");
-        assert!(*most <= budget.bytes(), "{most} bytes of {budget}: {files}");
-    }
-}
-
-impl EventSource for Gauge {
-    fn next_event(&self) -> Option<Duration> {
-        self.disk.next_event()
-    }
-
-    fn run_event(&self, now: Duration) {
-        self.disk.run_event(now);
-        self.look();
-    }
-}
+use tests::simulated::{Site, seeds, two_pages};
 
 /// Returns the smallest budget of a configuration.
 fn least(config: &Config) -> ByteSize {
@@ -293,7 +246,7 @@ fn a_smaller_budget_than_the_data_never_grows() {
         }
         store.close().await.expect("closes");
         let before = site.disk.files().iter().map(|(_, bytes)| bytes).sum::<u64>();
-        *gauge.most.lock().expect("sound") = Default::default();
+        gauge.forget();
         let disk = ByteSize::kib(200);
         assert!(before > 2 * disk.bytes(), "{before} bytes are too few");
         let store = site.open::<u64, [u8]>(config().with_disk(disk)).await;
@@ -303,7 +256,7 @@ fn a_smaller_budget_than_the_data_never_grows() {
             store.delete(&key).await.expect("deletions have room");
         }
         store.upsert(&5000, &[2; 3000]).await.expect("there is space");
-        let most = gauge.most.lock().expect("sound").0;
+        let most = gauge.most();
         assert!(most <= before + (48 << 10), "{most} bytes after {before}");
         store.compact().await.expect("there is space");
         let used = store.stats().space.used_bytes;

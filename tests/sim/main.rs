@@ -50,6 +50,7 @@ mod orphans;
 mod overtaken;
 mod pressure;
 mod rot;
+mod rounds;
 mod scans;
 mod session_points;
 mod space;

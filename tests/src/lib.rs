@@ -6,6 +6,7 @@
 //! * [`budgets`]: changes of the memory of an open store, within its bounds.
 //! * [`history`]: a check that the results which several threads saw of a key can be explained.
 //! * [`journal`]: the operations of a session, and so the contents of any checkpoint of it.
+//! * [`sharing`]: keys whose records share chains.
 //! * [`simulated`]: a store on the simulated executor and disk, and the command that replays a run.
 //! * [`crash`]: power cuts at every I/O, and a check of the recovered store.
 //! * [`log_files`]: the raw files of a log, for tests that damage them and open the log again.
@@ -16,6 +17,7 @@
 //! * [`deadline`]: a time limit on real runtimes, where a simulation cannot find a deadlock.
 //! * [`files`]: the raw files of a store, for tests that damage them and open the store again.
 //! * [`fuzzing`]: the bodies of the fuzz targets.
+//! * [`gauge`]: the most bytes that the files of a run have at any I/O.
 //! * [`mortal`]: a runtime that ends at a chosen poll.
 //! * [`numbers`]: small numbers as values of several encodings.
 //! * [`polling`]: futures that count polls, and futures that are dropped half way.
@@ -29,6 +31,7 @@ pub mod crowd;
 pub mod deadline;
 pub mod files;
 pub mod fuzzing;
+pub mod gauge;
 pub mod history;
 pub mod journal;
 pub mod log_files;
@@ -40,4 +43,5 @@ pub mod mortal;
 pub mod numbers;
 pub mod polling;
 pub mod samples;
+pub mod sharing;
 pub mod simulated;
