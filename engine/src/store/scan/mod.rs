@@ -52,6 +52,6 @@ pub(in crate::store) use active::ActiveScans;
 pub(crate) use batch::{Batch, LiveRecord};
 pub(crate) use live_records::{LiveRecords, Wish};
 pub(in crate::store) use liveness::{
-    Candidate, CopySizes, Live, NOW, Payload, Place, Proof, SpanReads, Uncertain, look_up,
+    Candidate, CopySizes, Live, NOW, Payload, Place, Proof, REACH, SpanReads, Uncertain, look_up,
 };
 pub use share::Cursor;

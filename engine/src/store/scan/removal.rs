@@ -92,7 +92,7 @@ fn try_once<S: HasLayout>(
         Walk::Live => {}
         Walk::Dead => return Removal::Done(false),
         Walk::GoesOn(at) => {
-            let mut chain = Uncertain::default();
+            let mut chain = Uncertain::above(candidate.address);
             chain.push(&candidate, at);
             return Removal::OnDevice(chain);
         }

@@ -14,12 +14,14 @@
 //! nothing in it is live.
 
 mod candidate;
+mod chain_walk;
 mod places;
 mod spans;
 mod uncertain;
 
 pub(super) use candidate::Walk;
 pub(in crate::store) use candidate::{Candidate, Live, NOW};
+pub(in crate::store) use chain_walk::REACH;
 pub(in crate::store) use spans::{Payload, Place, SpanReads};
 pub(super) use uncertain::Resolved;
 pub(in crate::store) use uncertain::{CopySizes, Proof, Uncertain};
@@ -46,7 +48,8 @@ pub(super) async fn live_of<'p>(
     end: Address,
 ) -> Result<Vec<Candidate<'p>>> {
     store.check_read()?;
-    let (mut live, mut uncertain) = (Vec::with_capacity(candidates.len()), Uncertain::default());
+    let base = candidates.first().map_or(Address::NONE, |first| first.address);
+    let (mut live, mut uncertain) = (Vec::with_capacity(candidates.len()), Uncertain::above(base));
     look_up(store, candidates, end, &mut live, &mut uncertain);
     let mut live: Vec<_> = live.into_iter().map(|live| live.candidate).collect();
     let resolved = uncertain.resolve(store, end).await;

@@ -6,49 +6,41 @@
 //! and its key, not its bytes.
 
 use super::candidate::{Candidate, Walk};
+use super::chain_walk::ChainWalk;
 use super::places::ADDED_PART;
-use super::spans::{Payload, Place, SpanReads};
+use super::spans::{Place, SpanReads};
 use crate::base::address::Address;
-use crate::base::error::{Error, Result};
+use crate::base::error::Error;
 use crate::base::wait::yield_once;
 use crate::memory::{Gathered, MemoryGovernor};
-use crate::record::{Layout, RecordInfo, StoredRecord, TableNumber, WORD};
+use crate::record::{Layout, WORD};
 use crate::store::inner::StoreInner;
 use std::cmp::Reverse;
 
 /// Records that are gathered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::store) struct Uncertain<'g> {
+    /// No record is below, and none is further above than its distance has bits.
+    base: Address,
     governor: Option<&'g MemoryGovernor>,
     /// The memory, from the first record on.
     memory: Option<Gathered<'g>>,
     walks: Vec<ChainWalk>,
-    /// The number of the table and the key of each.
+    /// The table and the key of each.
     keys: Vec<u8>,
     copies: CopySizes,
+    /// The numbers of live and of dead records among those that were looked up.
+    found: [u64; 2],
 }
 
-/// The bytes that copies of all gathered records take.
+/// The bytes that copies of gathered records take.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::store) struct CopySizes {
+    /// Those of all records.
     pub(in crate::store) sum: u64,
+    /// Those of the records that are live, by the share of earlier ones, with a quarter more.
+    pub(in crate::store) expected: u64,
     pub(in crate::store) largest: u64,
-}
-
-/// A walk along the chain of one record. Its order is that of the addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct ChainWalk {
-    /// The next record of the chain. `NONE` after the walk has shown that the record is live.
-    at: Address,
-    /// The record. It is below.
-    target: Address,
-    /// The walk began here.
-    start: Address,
-    /// The place of its table and key.
-    key: u32,
-    /// The bytes of the record from its header to the end of its key. Those of the whole record,
-    /// probably, if it is live.
-    front: u32,
 }
 
 /// A record to which its chain leads, and to no newer one of its key. The order is that of the log.
@@ -81,9 +73,15 @@ const RESERVED: usize = 33 << 20;
 const _: () = assert!(size_of::<Proof>() <= size_of::<ChainWalk>());
 
 impl<'g> Uncertain<'g> {
+    /// Gathers records that are not below `base`, and within `REACH` of it.
+    pub(in crate::store) fn above(base: Address) -> Self {
+        let (walks, keys, copies) = (Vec::new(), Vec::new(), CopySizes::default());
+        Self { base, governor: None, memory: None, walks, keys, copies, found: [0; 2] }
+    }
+
     /// Gathers records within the memory that the governor has for them.
-    pub(in crate::store) fn within(governor: &'g MemoryGovernor) -> Self {
-        Self { governor: Some(governor), ..Self::default() }
+    pub(in crate::store) fn within(self, governor: &'g MemoryGovernor) -> Self {
+        Self { governor: Some(governor), ..self }
     }
 
     /// Adds a record whose chain goes on at `at` on the device.
@@ -95,22 +93,26 @@ impl<'g> Uncertain<'g> {
             self.walks.reserve_exact(RESERVED / size_of::<ChainWalk>());
             self.keys.reserve_exact(RESERVED);
         }
-        debug_assert!(at > candidate.address, "a chain leads down: {candidate:?} from {at:?}");
-        let (key, table) = (candidate.key(), candidate.table.raw());
-        let front = candidate.layout.header_bytes() + key.len();
-        let [place, front] =
-            [self.keys.len(), front].map(|size| u32::try_from(size).expect("it is gathered soon"));
-        self.walks.push(ChainWalk { at, target: candidate.address, start: at, key: place, front });
-        self.keys.push(table);
-        self.keys.extend_from_slice(key);
+        let Candidate { address, table, layout, .. } = *candidate;
+        let (key, place) = (candidate.key(), self.keys.len());
+        let front = layout.header_bytes() + key.len();
+        let place = u32::try_from(place).expect("gathered keys have little memory");
+        self.walks.push(ChainWalk::new([at, address], self.base, place, front));
+        ChainWalk::add_key(&mut self.keys, table, layout, key);
         let bytes = candidate.record.len() as u64;
         self.copies.sum += bytes;
         self.copies.largest = self.copies.largest.max(bytes);
     }
 
-    /// Returns the bytes that the records take if all of them are live.
+    /// Returns the bytes that copies of the records take. All are expected to be live before any
+    /// was looked up.
     pub(in crate::store) fn copies(&self) -> CopySizes {
-        self.copies
+        let [live, dead] = self.found;
+        let share =
+            |bytes: u64| u128::from(bytes) * u128::from(live + 1) / u128::from(live + dead + 1);
+        let expected = share(self.copies.sum + self.copies.sum / 4).min(self.copies.sum.into());
+        let expected = u64::try_from(expected).expect("no more than all");
+        CopySizes { expected, ..self.copies }
     }
 
     pub(in crate::store) fn len(&self) -> usize {
@@ -125,7 +127,7 @@ impl<'g> Uncertain<'g> {
 
     /// Returns the lowest record.
     pub(in crate::store) fn lowest(&self) -> Option<Address> {
-        self.walks.iter().map(|walk| walk.target).min()
+        self.walks.iter().map(|walk| walk.target(self.base)).min()
     }
 
     /// Looks up all records, as of `end`, and forgets them.
@@ -147,89 +149,38 @@ impl<'g> Uncertain<'g> {
             };
             for walk in walks {
                 let (table, layout, key) = walk.key_in(store, &keys);
+                let target = walk.target(self.base);
                 let went = match &payload {
-                    Ok(payload) => walk.go(store, (table, layout, key), payload, end),
+                    Ok(payload) => walk.go(store, (table, layout, key), payload, [target, end]),
                     Err(error) => Err(error.clone()),
                 };
                 match went {
-                    Ok(Walk::Live) => reads.add(walk.live(store, layout)),
+                    Ok(Walk::Live) => reads.add(walk.live(record_bytes(store, layout))),
                     Ok(Walk::Dead) => resolved.dead += 1,
-                    Ok(Walk::GoesOn(at)) => reads.add(ChainWalk { at, ..walk }),
-                    Err(error) => resolved.fail(walk.target, error),
+                    Ok(Walk::GoesOn(at)) => reads.add(walk.goes_on(at)),
+                    Err(error) => resolved.fail(target, error),
                 }
             }
             yield_once().await;
         }
-        resolved.live = reads.into_rest().into_iter().map(Proof::of).collect();
+        let proofs = reads.into_rest().into_iter().map(|walk| Proof::of(walk, self.base));
+        resolved.live = proofs.collect();
+        self.found[0] += resolved.live.len() as u64;
+        self.found[1] += resolved.dead;
         resolved
     }
 }
 
-impl ChainWalk {
-    /// Returns the table of the record, its layout and its key.
-    fn key_in<'k>(&self, store: &StoreInner, keys: &'k [u8]) -> (TableNumber, Layout, &'k [u8]) {
-        let (number, rest) = keys[self.key as usize..].split_first().expect("it was gathered");
-        let table = TableNumber::new(*number).expect("it was a number before");
-        let layout = store.tables.layouts().get(table).expect("its table has a layout");
-        (table, layout, &rest[..self.front as usize - layout.header_bytes()])
-    }
-
-    /// Walks along the chain as far as it stays in a span.
-    fn go(
-        &self,
-        store: &StoreInner,
-        (table, layout, key): (TableNumber, Layout, &[u8]),
-        payload: &Payload,
-        end: Address,
-    ) -> Result<Walk> {
-        let mut at = self.at;
-        loop {
-            let not_a_record = || store.log.file().not_a_record(at);
-            // What is missing is read with another span, but not a second time.
-            let missing = || if at == self.at { Err(not_a_record()) } else { Ok(Walk::GoesOn(at)) };
-            let Some(rest) = payload.from(at).filter(|rest| rest.len() >= WORD) else {
-                return missing();
-            };
-            let info = RecordInfo::first_of(rest);
-            if !info.is_present() || info.previous() >= at {
-                return Err(not_a_record());
-            }
-            if at < end && info.table() == table {
-                match StoredRecord::has_key(rest, layout, key) {
-                    Some(true) => return Ok(Walk::Dead),
-                    Some(false) => {}
-                    None => return missing(),
-                }
-            }
-            match Walk::to(self.target, info.previous()) {
-                Walk::GoesOn(previous) => at = previous,
-                walk => return Ok(walk),
-            }
-        }
-    }
-
-    /// Returns the end of the walk to a live record.
-    fn live(self, store: &StoreInner, layout: Layout) -> Self {
-        let bytes = store.log.file().counters().record_bytes_hint(layout).max(WORD);
-        Self { at: Address::NONE, front: u32::try_from(bytes).unwrap_or(u32::MAX), ..self }
-    }
-}
-
-impl Place for ChainWalk {
-    fn address(&self) -> Address {
-        self.at
-    }
-
-    fn needed(&self) -> u64 {
-        self.front.into()
-    }
+/// Returns the bytes of a record with this layout, probably.
+fn record_bytes(store: &StoreInner, layout: Layout) -> usize {
+    store.log.file().counters().record_bytes_hint(layout).max(WORD)
 }
 
 impl Proof {
-    fn of(walk: ChainWalk) -> Self {
-        let ChainWalk { at, target, start, front, .. } = walk;
-        debug_assert_eq!(at, Address::NONE, "the walk has ended");
-        Self { record: Reverse(target), start, bytes: front }
+    fn of(walk: ChainWalk, base: Address) -> Self {
+        debug_assert_eq!(walk.address(), Address::NONE, "the walk has ended: {walk:?}");
+        let bytes = u32::try_from(walk.needed()).unwrap_or(u32::MAX);
+        Self { record: Reverse(walk.target(base)), start: walk.start(), bytes }
     }
 
     /// Returns the address from which on the chain is proven.
