@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument as _;
 
-/// The number of rounds for a whole log. Each of them has a sweep over the log, at least.
-const ROUNDS: u64 = 4;
+/// The number of rounds for a whole log.
+const ROUNDS: u64 = 16;
 /// The least rest after tasks were refused, before compaction tries again for later ones.
 const REST_MIN: Duration = Duration::from_millis(10);
 

@@ -37,8 +37,6 @@ struct Source<'s> {
     done: Address,
     /// The records of the pages in between whose chains are on the device.
     uncertain: Uncertain<'s>,
-    /// The bytes of those that are in the first file that is not done.
-    of_first_file: u64,
     round: Round,
 }
 
@@ -75,7 +73,7 @@ impl StoreInner {
         let read = read.and(rest);
         let Source { done, mut round, .. } = source;
         let done = if read.is_ok() { until } else { done };
-        round.source_bytes += self.begin_at(done).await?;
+        round.source_bytes = self.begin_at(done).await?;
         if round.dropped_records > 0 {
             self.sweep().await;
         }
@@ -161,7 +159,7 @@ impl<'s> Source<'s> {
         let uncertain = Uncertain::above(first).within(&store.governor);
         let round = Round::default();
         let (seen, done) = (begin, begin);
-        Self { store, until, second, filter, seen, done, uncertain, of_first_file: 0, round }
+        Self { store, until, second, filter, seen, done, uncertain, round }
     }
 
     async fn compact(&mut self, page: &PagePayload) -> Result<()> {
@@ -179,49 +177,32 @@ impl<'s> Source<'s> {
         }
         let page_bits = self.store.log.file().units().page_bits();
         self.seen = Address::at(page.start.page(page_bits) + 1, 0, page_bits);
-        if self.is_in_first_file(page.start.page(page_bits)) {
-            self.of_first_file = self.uncertain.copies().sum;
-        }
         if self.uncertain.len() == 0 || self.uncertain.is_full() {
             self.copy_uncertain().await?;
         }
         Ok(())
     }
 
-    /// Returns whether a page is in the first file that is not done.
-    fn is_in_first_file(&self, page: u64) -> bool {
-        self.store.space.sizes().is_some_and(|sizes| {
-            let file = |page| page * sizes.page_bytes / sizes.segment_bytes;
-            file(page) == file(self.done.page(self.store.log.file().units().page_bits()))
-        })
-    }
-
     /// Returns whether the copies of gathered records may not fit in the pages that the budget has
-    /// for copies, if those of a further page come first. All of those of the first file must fit,
-    /// or else no space is made.
+    /// for copies, if those of a further page come first. They are of the oldest pages, which must
+    /// be done, or else no space is made.
     fn is_room_short(&self) -> bool {
-        let CopySizes { expected, largest, .. } = self.uncertain.copies();
+        let CopySizes { sum, largest } = self.uncertain.copies();
         let capacity = self.store.log.file().units().page_capacity();
         let filled = capacity - largest.min(capacity / 2);
-        let pages = expected.max(self.of_first_file).div_ceil(filled) + FURTHER_PAGES;
-        self.uncertain.len() > 0 && self.store.log.quota().pages_left(Claim::Copy) < pages
+        let pages = sum.div_ceil(filled) + FURTHER_PAGES;
+        sum > 0 && self.store.log.quota().pages_left(Claim::Copy) < pages
     }
 
     /// Copies the live ones of the records that were gathered. Then all pages so far are done.
     async fn copy_uncertain(&mut self) -> Result<()> {
         let Self { store, uncertain, filter, round, .. } = self;
-        let is_sweep = uncertain.len() > 0;
         match copy_uncertain(store, uncertain, filter, round).await {
             Ok(()) => {
                 if let Some(filter) = self.filter {
                     filter.note_page();
                 }
                 self.done = self.seen;
-                self.of_first_file = 0;
-                if is_sweep {
-                    // So an end of the process loses no more than the work of one sweep.
-                    round.source_bytes += store.begin_at(self.done).await?;
-                }
                 Ok(())
             }
             Err(Stopped { at, error }) => {

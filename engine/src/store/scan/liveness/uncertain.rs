@@ -29,17 +29,12 @@ pub(in crate::store) struct Uncertain<'g> {
     /// The table and the key of each.
     keys: Vec<u8>,
     copies: CopySizes,
-    /// The numbers of live and of dead records among those that were looked up.
-    found: [u64; 2],
 }
 
-/// The bytes that copies of gathered records take.
+/// The bytes that copies of all gathered records take.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::store) struct CopySizes {
-    /// Those of all records.
     pub(in crate::store) sum: u64,
-    /// Those of the records that are live, by the share of earlier ones, with a quarter more.
-    pub(in crate::store) expected: u64,
     pub(in crate::store) largest: u64,
 }
 
@@ -76,7 +71,7 @@ impl<'g> Uncertain<'g> {
     /// Gathers records that are not below `base`, and within `REACH` of it.
     pub(in crate::store) fn above(base: Address) -> Self {
         let (walks, keys, copies) = (Vec::new(), Vec::new(), CopySizes::default());
-        Self { base, governor: None, memory: None, walks, keys, copies, found: [0; 2] }
+        Self { base, governor: None, memory: None, walks, keys, copies }
     }
 
     /// Gathers records within the memory that the governor has for them.
@@ -104,15 +99,9 @@ impl<'g> Uncertain<'g> {
         self.copies.largest = self.copies.largest.max(bytes);
     }
 
-    /// Returns the bytes that copies of the records take. All are expected to be live before any
-    /// was looked up.
+    /// Returns the bytes that the records take if all of them are live.
     pub(in crate::store) fn copies(&self) -> CopySizes {
-        let [live, dead] = self.found;
-        let share =
-            |bytes: u64| u128::from(bytes) * u128::from(live + 1) / u128::from(live + dead + 1);
-        let expected = share(self.copies.sum + self.copies.sum / 4).min(self.copies.sum.into());
-        let expected = u64::try_from(expected).expect("no more than all");
-        CopySizes { expected, ..self.copies }
+        self.copies
     }
 
     pub(in crate::store) fn len(&self) -> usize {
@@ -165,8 +154,6 @@ impl<'g> Uncertain<'g> {
         }
         let proofs = reads.into_rest().into_iter().map(|walk| Proof::of(walk, self.base));
         resolved.live = proofs.collect();
-        self.found[0] += resolved.live.len() as u64;
-        self.found[1] += resolved.dead;
         resolved
     }
 }
