@@ -2,6 +2,7 @@
 
 mod computed;
 mod expiry;
+mod feeds;
 mod iterators;
 mod operations;
 mod owned;
@@ -272,7 +273,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// [`Config::segment_size`] bytes and goes as a whole.
     ///
     /// All operations continue meanwhile. The records of all tables are compacted. A
-    /// [scan](Self::scan) in progress holds compaction up.
+    /// [scan](Self::scan) in progress holds compaction up. So does a [reader of the
+    /// log](crate::feed#a-slow-reader), from the first record on that it has yet to read.
     ///
     /// [`oldest`](compaction::Request::oldest) compacts less, and
     /// [`keep`](compaction::Request::keep) also removes keys of this table by a closure.
@@ -300,9 +302,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// ```
     ///
     /// # Errors
-    /// `Busy` while a scan is in progress, which expires a minute after it was polled last; what
-    /// was compacted until then stays so. `Corrupt` with file and offset: then the log begins with
-    /// the page that is damaged, and nothing is lost. `StorageFull`, `Io`, `Poisoned`, `Closed`.
+    /// `Busy` while a scan is in progress, which expires a minute after it was polled last, or if a
+    /// reader of the log has not read that far; what was compacted until then stays so. `Corrupt`
+    /// with file and offset: then the log begins with the page that is damaged, and nothing is
+    /// lost. `StorageFull`, `Io`, `Poisoned`, `Closed`.
     ///
     /// # Cancel safety
     /// The compaction continues if the future is dropped.

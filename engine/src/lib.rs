@@ -17,6 +17,7 @@
 //! | [`session`] | answers of operations, identities of sessions |
 //! | [`futures`] | the futures of operations, by name |
 //! | [`scan`] | streams of all keys and values |
+//! | [`feed`] | the records of the log, in its order |
 //! | [`codec`] | types as keys and values, and how to write one |
 //! | [`config`] | sizes, backends |
 //! | [`checkpoint`] | how to take a checkpoint, and its progress |
@@ -73,6 +74,7 @@ pub mod compaction;
 pub mod config;
 pub mod database;
 pub mod epoch;
+pub mod feed;
 pub mod futures;
 pub mod guide;
 mod hash_index;

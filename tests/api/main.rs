@@ -15,6 +15,7 @@ mod error_texts;
 mod expiring_keys;
 mod expiry;
 mod fairness;
+mod feeds;
 mod golden;
 mod golden_logs;
 mod inspect;

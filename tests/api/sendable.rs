@@ -75,6 +75,9 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     ask(asked, "scans.rs", "scan", || store.scan());
     ask(asked, "scans.rs", "scan_in_parts", || store.scan_in_parts(2));
     ask(asked, "scans.rs", "scan_with", || store.scan_with(|key, _| Some(key)));
+    ask(asked, "feeds.rs", "log_records", || store.log_records(..));
+    ask(asked, "feeds.rs", "subscribe", || store.subscribe());
+    ask(asked, "feeds.rs", "subscribe_from", || store.subscribe_from(log::Address::FIRST));
     let mut session = store.session()?;
     ask(asked, "session.rs", "wait_durable", || session.wait_durable());
     ask(asked, "operations.rs", "read", || session.read(&1));
@@ -115,6 +118,9 @@ fn ask_database(asked: &mut Asked, database: &Database) {
     ask(asked, "database.rs", "flush_and_evict", || database.flush_and_evict());
     ask(asked, "database.rs", "set_memory", || database.set_memory(ByteSize::mib(1)));
     ask(asked, "database.rs", "close", || database.close());
+    ask(asked, "feeds.rs", "log_records", || database.log_records(..));
+    ask(asked, "feeds.rs", "subscribe", || database.subscribe());
+    ask(asked, "feeds.rs", "subscribe_from", || database.subscribe_from(log::Address::FIRST));
 }
 
 fn ask_log(asked: &mut Asked, log: &FasterLog) {

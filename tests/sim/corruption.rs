@@ -1,5 +1,6 @@
 //! Damaged bytes on the disk. A reader never gets wrong data, and the error names file and offset.
 
+use futures::{StreamExt, TryStreamExt};
 use kvick::{Error, ErrorKind};
 use tests::model::item;
 use tests::samples::{SampleKey, SampleValue};
@@ -105,5 +106,45 @@ fn damage_is_met_where_there_is_some() {
         };
         assert_names(&error, "db/log.000000", 100);
         store.close().await.expect("closes");
+    });
+}
+
+/// A reader of the log passes over no damage: it shows what is before, and ends with the place.
+#[test]
+fn a_reader_of_the_log_ends_at_damage() {
+    seeds(100, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async move {
+            let store = site.open::<u64, [u8]>(tests::simulated::two_pages()).await;
+            let mut random = site.random(3);
+            for number in 0..300 {
+                let value = <[u8]>::sample(&mut random, 300);
+                store.upsert(&number, &value).await.expect("a sound disk");
+            }
+            store.flush_and_evict().await.expect("a sound disk");
+            let all: Vec<_> = store.log_records(..).try_collect().await.expect("a sound disk");
+            let files = site.disk.files();
+            let logs = files.iter().filter(|(name, _)| name.starts_with("db/log."));
+            let logs: Vec<_> = logs.collect();
+            let (file, length) = logs[random.index(logs.len())];
+            let rotten = random.below(*length);
+            site.disk.corrupt(file, rotten, 1 << random.below(8));
+            for mut records in [store.log_records(..), store.subscribe_from(all[0].address)] {
+                let mut shown = Vec::new();
+                let error = loop {
+                    match records.try_next().await {
+                        Ok(Some(record)) => shown.push(record),
+                        Ok(None) => break None,
+                        Err(error) => break Some(error),
+                    }
+                };
+                let error = error.expect("damage is never passed over");
+                assert_names(&error, file, rotten);
+                assert_eq!(shown, all[..shown.len()]);
+                assert!(records.next().await.is_none(), "an error is the last item");
+            }
+            store.close().await.expect("closes");
+        });
     });
 }

@@ -6,6 +6,7 @@
 
 mod cursors;
 mod expiring;
+mod feeds;
 mod removals;
 
 use std::collections::BTreeMap;

@@ -44,7 +44,7 @@ const RUNTIME: [(&str, &str); 10] = [
     ("simulation", "task executor handle"),
 ];
 
-const ENGINE: [(&str, &str); 27] = [
+const ENGINE: [(&str, &str); 28] = [
     ("codec", ""),
     ("base", "codec"),
     ("guide", ""),
@@ -76,11 +76,12 @@ const ENGINE: [(&str, &str); 27] = [
     ("lifecycle", "base record config opening store checkpoint compaction recovery"),
     ("session", "codec base store futures lifecycle"),
     ("scan", "base codec record store lifecycle"),
+    ("feed", "base codec store lifecycle"),
     ("database", "base record config statistics store checkpoint compaction recovery lifecycle"),
     (
         "kv",
         "base codec config statistics store futures checkpoint compaction recovery session scan \
-         database",
+         feed database",
     ),
     ("builder", "base codec config opening checkpoint compaction recovery lifecycle database kv"),
 ];

@@ -13,6 +13,10 @@
 //! address in *address units* of 8 bytes, in 45 bits. `NONE` ends a chain, and `UNSET` marks an
 //! index entry that has no record yet. The first record of a log is at `FIRST`.
 
+mod public;
+
+pub use public::Address as PublicAddress;
+
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
 

@@ -119,8 +119,9 @@ impl Compaction {
         let of_log = [log.turned(), log.flushing().became_stored(), quota.demand()];
         let [turned, stored, waits] =
             of_log.map(|event| if has_policy { event } else { &self.demand });
-        let scan_ended = core.scan_ended();
-        let events = [&self.demand, turned, stored, waits, scan_ended, log.health().changed()];
+        let [scan_ended, reader_moved] = [core.scan_ended(), core.reader_moved()];
+        let closed = log.health().changed();
+        let events = [&self.demand, turned, stored, waits, scan_ended, reader_moved, closed];
         wait_either(events, || {
             if log.health().is_closed() {
                 return Some(Next::End);

@@ -9,8 +9,9 @@
 //! have waited since before the lap get an error. A later task gets a lap of its own, after a rest.
 //!
 //! # Scans
-//! A scan in progress holds compaction up. The tasks wait for it as long as it goes on. A scan that
-//! has not moved for a while may wait for one of these tasks, so they get an error.
+//! A scan in progress holds compaction up, and so does a reader of the log that has not read its
+//! oldest part. The tasks wait for it as long as it goes on. A scan or reader that has not moved
+//! for a while may wait for one of these tasks, so they get an error.
 
 use super::rounds::Rounds;
 use crate::base::address::Address;
@@ -102,9 +103,13 @@ impl Relief<'_> {
         let until = rounds.reach(begin, lap.end, u64::MAX);
         log.flushing().want_flushed(until);
         log.flushing().stored(until).await?;
+        // After the flush: a subscriber may have waited for it.
+        if core.limit_by_readers(until) <= begin {
+            return self.wait_for_scan().await.map(|()| true);
+        }
         match rounds.round(until, &mut None).await {
             Ok(_) => {}
-            // A scan has begun.
+            // A scan has begun, or a reader of the log.
             Err(error) if error.kind() == ErrorKind::Busy => return Ok(true),
             Err(error) if core.lacks_room_for_copies(&error) => {
                 return self.forgo_optional_files(lap).await;
@@ -131,7 +136,7 @@ impl Relief<'_> {
         rounds.checkpoint().await.map(|_has_freed| true)
     }
 
-    /// Waits until scans have moved or ended.
+    /// Waits until scans and readers of the log have moved or ended.
     ///
     /// # Errors
     /// `StorageFull` if they do not move.
@@ -139,11 +144,15 @@ impl Relief<'_> {
         let (core, handle) = (self.0.core(), self.0.handle());
         let begun = handle.now();
         let before = core.scan_needs();
-        while core.has_scan() && core.scan_needs() == before {
+        while core.scan_needs() == before {
             core.log.health().check_write()?;
             if handle.now().saturating_sub(begun) >= SCAN_PATIENCE {
-                let why = "a scan in progress holds compaction up";
-                return Err(self.over_budget(why).with_way_out("finish the scan, or drop it"));
+                let [(scans, _), _] = before;
+                let why = match scans {
+                    0 => "a reader of the log holds compaction up",
+                    _ => "a scan in progress holds compaction up",
+                };
+                return Err(self.over_budget(why).with_way_out("let it go on, or drop it"));
             }
             handle.sleep(SCAN_LOOK).await;
         }

@@ -95,7 +95,7 @@ impl Rounds {
         let (core, space) = (self.core(), self.space()?);
         let begin = core.log.pages().begin();
         let until = Address::new(self.done().policy.due(space)?);
-        let until = self.reach(begin, until, u64::MAX);
+        let until = core.limit_by_readers(self.reach(begin, until, u64::MAX));
         let may_write = core.log.health().check_write().is_ok();
         (until > begin && may_write && !core.has_scan()).then_some(until)
     }

@@ -26,8 +26,9 @@
 //! | `LightEpoch` | [`epoch::Epoch`] |
 //! | `Log.FlushAndEvict` | [`flush_and_evict`] |
 //! | `Iterate`, `IterateLookupSnapshot` | [`scan`](crate::FasterKv::scan), as of one moment |
+//! | `Log.Scan` | [`log_records`](crate::FasterKv::log_records), a stream |
+//! | `Log.Subscribe` | [`subscribe`](crate::FasterKv::subscribe), a stream that may lag |
 //! | `Log.Compact` | [`compact`](crate::FasterKv::compact), always by lookup |
-//! | `Log.Scan` | not yet |
 //! | read cache, `LockableContext`, transactions | not yet |
 //!
 //! # The log

@@ -176,7 +176,8 @@
 //! | `kvick_index_buckets` | | store | buckets of the hash index |
 //! | `kvick_log_bytes` | `region` | store | log of a store by region |
 //! | `kvick_scans` | | store | scans in progress |
-//! | `kvick_scans_needed_bytes` | | store | end of the log that a scan may still read |
+//! | `kvick_log_readers` | | store | readers of the log |
+//! | `kvick_scans_needed_bytes` | | store | end of the log that a scan or reader may still read |
 //! | `kvick_space_budget_bytes` | | store | budget of the device, if there is one |
 //! | `kvick_space_bytes` | `of` | store | space on the device |
 //! | `kvick_space_debt_bytes` | | store | bytes that compaction has yet to free |
@@ -245,8 +246,9 @@
 //! Reads, changes in place and deletions go on, and deletions make space for other writers. The
 //! budget of a store is that of its opening: open it again with a larger one.
 //!
-//! A [scan](crate::FasterKv::scan) in progress holds compaction up, so writers wait for it. If no
-//! scan has moved for 5 seconds, they get `StorageFull`, and the text names the scan. Scans that
+//! A [scan](crate::FasterKv::scan) in progress holds compaction up, so writers wait for it, and for
+//! a [reader of the log](crate::feed) that has not read its oldest page. If none has moved for 5
+//! seconds, they get `StorageFull`, and the text names the scan. Scans that
 //! overlap all the time may look like one that does not move. So a task may write while it scans,
 //! but must expect this error. After damage, writers get the error of the
 //! page that could not be compacted.

@@ -230,6 +230,19 @@ impl HybridLog {
         health.wait_for(&requests.events.read_only, LogStatus::check_write, is_settled).await
     }
 
+    /// Waits until the log is permanently immutable beyond `address`. Returns the end of what is.
+    ///
+    /// # Errors
+    /// The errors of a log that accepts no writes, if more is not immutable already.
+    pub(crate) async fn immutable_behind(&self, address: Address) -> Result<Address> {
+        let LogParts { pages, health, requests, .. } = &self.parts;
+        // The mark, not the floor: what a freeze protects may change again.
+        let mark = || pages.marks().safe_read_only.load();
+        let is_behind = || mark() > address;
+        health.wait_for(&requests.events.read_only, LogStatus::check_write, is_behind).await?;
+        Ok(mark())
+    }
+
     /// Asks for another limit of pages in memory. A driver moves the limit, and evicts pages.
     pub(crate) fn want_frames(&self, frames: u32) {
         self.parts.requests.want_frames(frames);

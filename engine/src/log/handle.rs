@@ -12,7 +12,7 @@ use super::read::lookup::Lookup;
 use super::read::options::ScanOptions;
 use super::read::reader::Reader;
 use super::read::scan::Scan;
-use super::read::start::{Start, end_of};
+use super::read::start::Start;
 use super::recover::report::Recovery;
 use super::stats::Stats;
 use super::truncate::truncation::Truncation;
@@ -224,7 +224,8 @@ impl FasterLog {
     /// `InvalidArgument` and ends. A range that excludes its start begins with the next entry. The
     /// end of a range may be any address.
     pub fn scan(&self, range: impl RangeBounds<Address>) -> Scan {
-        let options = ScanOptions { end: end_of(&range), follow: false, uncommitted: false };
+        let options =
+            ScanOptions { end: Address::end_of(&range), follow: false, uncommitted: false };
         self.read_from(Start::of(&range), options)
     }
 

@@ -40,7 +40,6 @@
 //
 // Source: FasterLog, as documented by microsoft/FASTER. There is no paper about it.
 
-mod address;
 mod append;
 mod builder;
 mod check;
@@ -61,7 +60,8 @@ mod truncate;
 mod typed;
 mod view;
 
-pub use self::address::Address;
+pub use crate::base::address::PublicAddress as Address;
+
 pub use self::append::future::{Append, Appended};
 pub use self::append::sink::Sink;
 pub use self::builder::Builder;
@@ -79,5 +79,5 @@ pub use self::recover::report::Recovery;
 pub use self::stats::Stats;
 pub use self::typed::{TypedLog, TypedScan};
 
-pub(crate) use self::address::Address as LogAddress;
+pub(crate) use self::Address as LogAddress;
 pub(crate) use self::commit::manifest::Manifest as LogManifest;

@@ -166,6 +166,26 @@ impl<'g> RecordRef<'g> {
         Ok((state, expiry))
     }
 
+    /// Appends all bytes of the record to `out`, as they are stored, unless a writer changes its
+    /// value meanwhile.
+    pub(crate) fn copy_whole(self, layout: Layout, out: &mut Vec<u8>) -> Result<(), Contended> {
+        let state = match layout.value_is_word() {
+            true => None,
+            false => Some(ValueState::observe(self.state_word(layout))?),
+        };
+        let start = out.len();
+        let length = layout.record_bytes(self.extents(layout));
+        for word in &self.words[..words(length)] {
+            // Relaxed: the caller has acquired the header, and `is_unchanged` checks the rest.
+            out.extend_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+        }
+        if state.is_some_and(|state| !state.is_unchanged(self.state_word(layout))) {
+            out.truncate(start);
+            return Err(Contended);
+        }
+        Ok(())
+    }
+
     /// Returns the words and length of the value; final only in an immutable record.
     pub(crate) fn final_value(self, layout: Layout) -> (&'g [AtomicU64], usize) {
         let state = ValueState::from_raw(self.state_word(layout).load(Ordering::Acquire));

@@ -108,15 +108,17 @@ pub struct LogBytes {
     pub on_device: u64,
 }
 
-/// The scans in progress, leaked ones included.
+/// The scans and the readers of the log in progress, leaked ones included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ScanStats {
     /// The number of scans that have their moment and have not ended.
     pub in_progress: u64,
-    /// The bytes at the end of the log that one of them may still read. A scan that is paused or
-    /// leaked keeps this number high.
+    /// The number of readers of the log that have not ended: `log_records` and `subscribe`.
+    pub log_readers: u64,
+    /// The bytes at the end of the log that one of them may still read. A scan or reader that is
+    /// paused or leaked keeps this number high.
     pub needed: u64,
 }
 

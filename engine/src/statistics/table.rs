@@ -45,6 +45,7 @@ impl fmt::Display for Stats {
         table.row("log", "read-only", size(self.log.read_only))?;
         table.row("log", "on device", size(self.log.on_device))?;
         table.row("scans", "in progress", count(self.scans.in_progress))?;
+        table.row("scans", "log readers", count(self.scans.log_readers))?;
         table.row("scans", "needed", size(self.scans.needed))?;
         self.space.rows(&mut table)?;
         self.device.rows_of_reads(&mut table)?;

@@ -19,6 +19,7 @@ pub(super) fn sample() -> Stats {
     let log = &mut stats.log;
     (log.mutable, log.read_only, log.on_device) = (180 << 20, 20 << 20, 5 << 39);
     (stats.scans.in_progress, stats.scans.needed) = (3, 7 << 20);
+    stats.scans.log_readers = 4;
     let space = &mut stats.space;
     (space.budget, space.used_bytes) = (Some(3 << 30), 2100 << 20);
     (space.live_bytes, space.dead_bytes) = (1500 << 20, 500 << 20);
@@ -74,6 +75,7 @@ log          mutable              180.0 MiB
              read-only             20.0 MiB
              on device              2.5 TiB
 scans        in progress                  3
+             log readers                  4
              needed                 7.0 MiB
 space        budget                 3.0 GiB
              used                   2.0 GiB
@@ -121,7 +123,7 @@ fn a_table_without_a_checkpoint_ends_with_their_numbers() {
 checkpoints  taken                        0
              failed                       0";
     assert!(table.ends_with(end), "{table}");
-    assert_eq!(table.lines().count(), 53);
+    assert_eq!(table.lines().count(), 54);
 }
 
 #[cfg(feature = "serde")]
@@ -134,7 +136,7 @@ fn data_has_the_names_of_the_fields() {
         r#""appends":1052001,"#,
         r#""index":{"entries":1700000,"prefixes":16777216,"buckets":141666},"#,
         r#""log":{"mutable":188743680,"read_only":20971520,"on_device":2748779069440},"#,
-        r#""scans":{"in_progress":3,"needed":7340032},"#,
+        r#""scans":{"in_progress":3,"log_readers":4,"needed":7340032},"#,
         r#""device":{"reads":70000,"read_bytes":286720000,"writes":1500,"#,
         r#""write_bytes":3221225472,"read_latency_p50_seconds":0.000131072,"#,
         r#""read_latency_p99_seconds":0.001048576,"write_latency_p50_seconds":0.000524288,"#,

@@ -1,6 +1,7 @@
 //! The state that all operations of a store share, in terms of bytes.
 
 use super::context::{ContextRegistry, ExecutionContext, OperationContext};
+use super::feed::LogReaders;
 use super::scan::ActiveScans;
 use super::sessions::identity::SessionId;
 use super::sessions::state::SessionState;
@@ -42,6 +43,7 @@ pub(crate) struct StoreInner {
     pub(crate) governor: Arc<MemoryGovernor>,
     pub(crate) space: SpaceGovernor,
     pub(in crate::store) scans: ActiveScans,
+    pub(in crate::store) readers: LogReaders,
     /// Seats for operations that do not run in a session.
     pub(in crate::store) pool: ContextPool<ExecutionContext>,
     registry: Arc<ContextRegistry>,
@@ -84,7 +86,7 @@ impl StoreInner {
             seats.seat(&places, yield_every, TableNumber::FIRST)
         });
         let phase = SystemState::new(version);
-        let scans = ActiveScans::default();
+        let (scans, readers) = (ActiveScans::default(), LogReaders::default());
         Self {
             config,
             clock,
@@ -97,6 +99,7 @@ impl StoreInner {
             governor,
             space,
             scans,
+            readers,
             pool,
             registry,
         }
@@ -261,9 +264,12 @@ impl StoreInner {
             read_only: read_only.raw() - head.raw(),
             on_device: head.raw() - begin.raw(),
         };
-        let (in_progress, needs) = self.scans.needs();
+        let (in_progress, scans_need) = self.scans.needs();
+        let (log_readers, readers_need) = self.readers.needs();
+        let needs = scans_need.into_iter().chain(readers_need).min();
         let needed = needs.map_or(0, |needs| tail.raw().saturating_sub(needs.raw()));
-        stats.scans = ScanStats { in_progress: in_progress as u64, needed };
+        let [in_progress, log_readers] = [in_progress, log_readers].map(|count| count as u64);
+        stats.scans = ScanStats { in_progress, log_readers, needed };
         let stored = self.log.file().device().bytes_stored();
         stats.device = DeviceStats::of(self.log.file().counters(), stored);
         let (frames, buffers) = (self.log.pages().bytes(), self.log.file().bytes_in_buffers());

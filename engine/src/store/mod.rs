@@ -13,6 +13,7 @@
 //! * `record`: `trace` is the only walk along a chain of records; `link` puts a record in front of
 //!   it; `pieces` keeps values that do not fit in a page.
 //! * `scan`: the live records of a table as of one moment, while operations continue.
+//! * `feed`: the records of the log in its order, and as they become immutable.
 //! * `compaction`: copies what is live in the oldest part of the log to the tail, so that its space
 //!   comes back.
 //! * `index_driver`: makes a sparse index smaller.
@@ -30,6 +31,7 @@ pub(crate) mod answers;
 mod compaction;
 pub(crate) mod context;
 pub(crate) mod expiry;
+pub(crate) mod feed;
 mod index_driver;
 mod inner;
 mod limits;

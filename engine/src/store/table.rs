@@ -77,6 +77,11 @@ impl TableInner {
         self.store.table_stats(self.number)
     }
 
+    /// Returns how the records of the table are stored: its number and its layout.
+    pub(in crate::store) fn stored(&self) -> (TableNumber, Layout) {
+        (self.number, self.layout)
+    }
+
     /// Returns the store of the table.
     pub(crate) fn store(&self) -> &Arc<StoreInner> {
         &self.store

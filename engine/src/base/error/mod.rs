@@ -305,6 +305,25 @@ impl Error {
         Self::new(ErrorKind::Truncated, message).with_way_out("scan again, without long pauses")
     }
 
+    /// Creates the error of a reader of a store's log at the address `at`. The log begins after it
+    /// by now.
+    #[cold]
+    pub(crate) fn taken_from_reader(at: u64) -> Self {
+        let message = format!("records from address {at} on left the log before they were read");
+        let way_out = "begin at a later address, and scan the table for what was missed";
+        Self::new(ErrorKind::Truncated, message).with_way_out(way_out)
+    }
+
+    /// Creates the error of a subscription from the address `at` of a store's log, which ends at
+    /// `end`.
+    #[cold]
+    pub(crate) fn beyond_the_log(at: u64, end: u64) -> Self {
+        Self::invalid(format!(
+            "address {at}: the log ends at {end}, so the address is of another store, or of \
+             records that a crash has lost; subscribe from now, and scan"
+        ))
+    }
+
     /// Creates the error of a scan that was not polled while compaction waited for it.
     #[cold]
     pub(crate) fn scan_expired() -> Self {

@@ -15,7 +15,7 @@ use crate::log::read::options::ScanOptions;
 use crate::log::read::range::ReadableRange;
 use crate::log::read::reader::Reader;
 use crate::log::read::scan::Scan;
-use crate::log::read::start::{Start, end_of};
+use crate::log::read::start::Start;
 use crate::log::recover::opening::look;
 use crate::log::view::LogView;
 use crate::manifest::read::read_sound_manifest;
@@ -213,7 +213,8 @@ impl Follower {
     /// follower has seen at the first poll. Ranges work as in
     /// [`FasterLog::scan`](crate::FasterLog::scan).
     pub fn scan(&self, range: impl RangeBounds<Address>) -> Scan {
-        let options = ScanOptions { end: end_of(&range), follow: false, uncommitted: false };
+        let options =
+            ScanOptions { end: Address::end_of(&range), follow: false, uncommitted: false };
         let reader = Reader::new(Arc::clone(&self.followed.view), Start::of(&range), options);
         Scan::new(reader, None)
     }

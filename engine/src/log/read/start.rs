@@ -46,15 +46,6 @@ impl Start {
     }
 }
 
-/// Returns the address before which the entries of a range begin.
-pub(crate) fn end_of(range: &impl RangeBounds<LogAddress>) -> Address {
-    match range.end_bound() {
-        Bound::Included(end) => LogAddress::new(end.raw() + 1).inner(),
-        Bound::Excluded(end) => end.inner(),
-        Bound::Unbounded => LogAddress::MAX.inner(),
-    }
-}
-
 #[cold]
 pub(crate) fn no_entry(address: Address) -> Error {
     let address = address.raw();

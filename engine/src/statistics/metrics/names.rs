@@ -37,10 +37,12 @@ pub(super) const LOG: Metric =
     Metric { name: "kvick_log_bytes", unit: Unit::Bytes, text: "log of a store by region" };
 pub(super) const SCANS: Metric =
     Metric { name: "kvick_scans", unit: Unit::Count, text: "scans in progress" };
+pub(super) const LOG_READERS: Metric =
+    Metric { name: "kvick_log_readers", unit: Unit::Count, text: "readers of the log" };
 pub(super) const SCANS_NEEDED: Metric = Metric {
     name: "kvick_scans_needed_bytes",
     unit: Unit::Bytes,
-    text: "end of the log that a scan may still read",
+    text: "end of the log that a scan or reader may still read",
 };
 pub(super) const SPACE_BUDGET: Metric = Metric {
     name: "kvick_space_budget_bytes",

@@ -92,7 +92,7 @@ impl Filter {
         if self.dropped_lists.contains(&address) {
             return Ok(false);
         }
-        let value = read_overflow(self.table.with_store(), address, list).await?;
+        let value = read_overflow(&self.table, self.table.stored(), address, list).await?;
         let stays = self.keeps(key, &value)?;
         if !stays {
             self.dropped_lists.insert(address);

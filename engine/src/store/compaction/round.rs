@@ -49,8 +49,9 @@ impl StoreInner {
     /// So does a round over more than 32 GiB.
     ///
     /// # Errors
-    /// `Busy` if there is a scan in progress, or one begins meanwhile. `Corrupt` with file and
-    /// offset, `Io`, `StorageFull`, `Poisoned`, `Closed`.
+    /// `Busy` if there is a scan in progress, or one begins meanwhile, or if a reader of the log
+    /// needs the oldest page. `Corrupt` with file and offset, `Io`, `StorageFull`, `Poisoned`,
+    /// `Closed`.
     pub(crate) async fn compact(
         &self,
         until: Address,
@@ -63,6 +64,10 @@ impl StoreInner {
             return Ok(Round::default());
         }
         self.check_scans()?;
+        let until = self.limit_by_readers(until);
+        if until <= begin {
+            return Err(Error::busy("a reader of the log has not read its oldest part"));
+        }
         assert!(until <= self.log.flushing().flushed(), "the source is on the device: {until:?}");
         self.log.begin_shift().retire(until).await;
         let second = self.clock.now().second;
@@ -116,18 +121,30 @@ impl StoreInner {
         if self.has_scan() { Err(held_up()) } else { Ok(()) }
     }
 
+    /// Returns `until`, the start of a page, or an earlier page that a reader of the log needs. A
+    /// reader that is not polled needs it for a minute.
+    pub(crate) fn limit_by_readers(&self, until: Address) -> Address {
+        let needs = self.readers.hold_up(until);
+        needs.map_or(until, |needs| self.log.file().units().start_of_page(needs))
+    }
+
+    /// Returns the event of readers of the log that were in the way of compaction.
+    pub(crate) fn reader_moved(&self) -> &Event {
+        self.readers.moved()
+    }
+
     /// Returns the event of scans that have ended.
     pub(crate) fn scan_ended(&self) -> &Event {
         self.scans.ended()
     }
 
-    /// Returns the number of scans in progress, and what they still need.
-    pub(crate) fn scan_needs(&self) -> (usize, Option<Address>) {
-        self.scans.needs()
+    /// Returns the number of scans and of readers of the log, and what they still need.
+    pub(crate) fn scan_needs(&self) -> [(usize, Option<Address>); 2] {
+        [self.scans.needs(), self.readers.needs()]
     }
 
-    /// Lets the log begin at `until`, or at the first record that a scan needs. Everything live
-    /// below is copied, except in a cache. Returns the number of bytes that went.
+    /// Lets the log begin at `until`, or at the first record that a scan or a reader needs.
+    /// Everything live below is copied, except in a cache. Returns the number of bytes that went.
     pub(super) async fn begin_at(&self, until: Address) -> Result<u64> {
         let begin = self.log.pages().begin();
         // What is below is dead, so no memory is lost by it.
@@ -138,13 +155,17 @@ impl StoreInner {
             self.log.drain().await;
         }
         let units = self.log.file().units();
-        let moved = self.scans.raise_begin(|lowest| {
-            let until = lowest.map_or(until, |lowest| units.start_of_page(lowest).min(until));
+        let raise = |needs: [Option<Address>; 2]| {
+            let needs = needs.into_iter().flatten().map(|needs| units.start_of_page(needs));
+            let until = needs.min().map_or(until, |needs| needs.min(until));
             if until > begin {
                 self.log.begin_shift().transition_to(until);
             }
             until.max(begin)
-        });
+        };
+        let moved = self
+            .scans
+            .raise_begin(|scans| self.readers.raise_begin(|readers| raise([scans, readers])));
         Ok(moved.raw() - begin.raw())
     }
 }

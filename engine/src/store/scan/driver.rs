@@ -23,9 +23,10 @@ impl StoreInner {
             if self.scans.has_waiting() {
                 self.between_changes(handle, || self.begin_scans()).await;
             }
-            if self.scans.are_in_the_way() && handle.now() >= looked_at + LOOK_EVERY {
+            if self.are_readers_in_the_way() && handle.now() >= looked_at + LOOK_EVERY {
                 looked_at = handle.now();
                 self.expire_scans(looked_at).await;
+                self.lapse_log_readers(looked_at);
             }
             let thaws = self.scans.take_thaws();
             if !thaws.is_empty() {
@@ -42,10 +43,10 @@ impl StoreInner {
             (health.is_closed() || has_work).then_some(())
         };
         // Either loses a look: it is made again.
-        let are_in_the_way = || self.scans.are_in_the_way().then_some(());
-        let events = [self.scans.demand(), health.changed()];
-        let work = pin!(wait_either(events, is_ready));
-        let in_the_way = pin!(wait_either(events, are_in_the_way));
+        let are_in_the_way = || self.are_readers_in_the_way().then_some(());
+        let demand = self.scans.demand();
+        let work = pin!(wait_either([demand, health.changed()], is_ready));
+        let in_the_way = pin!(wait_either([demand, self.readers.demand()], are_in_the_way));
         if let Either::Right(((), work)) = select(work, in_the_way).await {
             let left = (looked_at + LOOK_EVERY).saturating_sub(handle.now());
             select(work, handle.sleep(left)).await;
@@ -62,6 +63,19 @@ impl StoreInner {
             tracing::warn!(target: "kvick::scan", ?expired, "scans that were not polled expired");
             self.scans.let_go(&expired);
         }
+    }
+
+    /// Lets the readers of the log lapse that have not been used for a while.
+    fn lapse_log_readers(&self, now: Duration) {
+        let lapsed = self.readers.lapse(now, PATIENCE);
+        if lapsed > 0 {
+            tracing::warn!(target: "kvick::feed", lapsed, "readers that were not polled lapsed");
+        }
+    }
+
+    /// Returns whether compaction waits for scans, or for readers of the log.
+    fn are_readers_in_the_way(&self) -> bool {
+        self.scans.are_in_the_way() || self.readers.are_in_the_way()
     }
 
     /// Begins the waiting scans at this instant, at which no operation changes anything.

@@ -2,9 +2,10 @@
 
 use super::active::Bounds;
 use super::batch::Batch;
+use super::device_reads::DeviceReads;
 use super::found::{Found, Rest};
 use super::liveness::{Candidate, live_of};
-use super::pages::{Candidates, READS, ScanMoment, Stretch, chunks, read};
+use super::pages::{Candidates, ScanMoment, Stretch};
 use super::progress::ActiveScan;
 use super::pulse::Pulse;
 use super::share::{Cursor, Part, Share};
@@ -14,7 +15,6 @@ use crate::base::wait::yield_once;
 use crate::record::{RecordInfo, StoredRecord};
 use crate::store::record::overflow::read_overflow;
 use crate::store::table::TableInner;
-use futures::stream::{FuturesOrdered, TryStreamExt};
 use kvick_io::BoxFuture;
 use std::fmt;
 use std::slice;
@@ -233,33 +233,16 @@ impl Finder<'_> {
         [from, end]: [Address; 2],
         pass: &impl Fn(Address),
     ) -> Result<Address> {
-        let file = self.table.log.file();
-        let mut chunks = chunks(self.table, [from, end]);
-        let mut reads = FuturesOrdered::new();
-        let start = file.units().unit_start(from);
-        let mut front = Stretch { start, first: from, bytes: Vec::new() };
-        loop {
-            while reads.len() < READS
-                && let Some(chunk) = chunks.next()
-            {
-                reads.push_back(read(self.table, chunk));
-            }
-            let Some((chunk, bytes)) = reads.try_next().await? else {
-                break;
-            };
-            self.check(front.first)?;
-            let stretch = Stretch::joined(self.table, front, bytes, chunk)?;
+        let mut reads = DeviceReads::new(self.table.store(), [from, end]);
+        while let Some(stretch) = reads.next().await? {
+            self.check(stretch.first)?;
             let candidates = stretch.candidates(self.table, ScanMoment { end, ..self.moment })?;
-            front = stretch.rest(candidates.next);
+            reads.keep(&stretch, candidates.next);
             let live = self.live_of(candidates).await?;
             self.show(stretch, live).await?;
-            pass(front.start);
+            pass(reads.shown_until());
         }
-        if !front.bytes.is_empty() {
-            // A record ends before the head, and so does each record below it.
-            return Err(file.not_a_record(front.start));
-        }
-        Ok(front.start.max(end))
+        reads.finish()
     }
 
     /// Finds the live records of some bytes from `from` on, which are in memory. Returns the
@@ -318,7 +301,7 @@ impl Finder<'_> {
     async fn gathered(&self, record: &Candidate<'_>) -> Result<Batch> {
         let Candidate { address, layout, record: bytes, .. } = *record;
         let list = StoredRecord::value_in(bytes, layout);
-        let value = read_overflow(self.table.with_store(), address, list).await?;
+        let value = read_overflow(self.table, self.table.stored(), address, list).await?;
         Ok(Batch::long(record, value, self.found.pulse()))
     }
 

@@ -8,7 +8,8 @@
 //! * `liveness`: decides which records of a page, the *candidates*, are the newest of their keys.
 //!   It reads the chains for that from the device, many at once. Compaction uses it, too.
 //! * `removal`: deletes a key if the record that a scan has shown is still its newest.
-//! * `pages`: reads the log in order, from memory or from the device.
+//! * `pages`: stretches of the log, and copies of what is in memory.
+//! * `device_reads`: [`DeviceReads`], stretches from the device, several reads ahead.
 //! * `share`: the ranges that a scan reads: all, a part, or those after a [`Cursor`].
 //! * `found`: the way from a scan to its stream.
 //! * `live_records`: [`LiveRecords`], a scan from its moment to its end.
@@ -38,6 +39,7 @@
 
 mod active;
 mod batch;
+mod device_reads;
 mod driver;
 mod found;
 mod live_records;
@@ -50,8 +52,11 @@ mod share;
 
 pub(in crate::store) use active::ActiveScans;
 pub(crate) use batch::{Batch, LiveRecord};
+pub(in crate::store) use device_reads::DeviceReads;
 pub(crate) use live_records::{LiveRecords, Wish};
 pub(in crate::store) use liveness::{
     Candidate, CopySizes, Live, NOW, Payload, Place, Proof, REACH, SpanReads, Uncertain, look_up,
 };
+pub(in crate::store) use pages::{COPY_BYTES, Stretch};
+pub(in crate::store) use pulse::Pulse;
 pub use share::Cursor;

@@ -15,11 +15,7 @@ use crate::store::table::TableInner;
 use kvick_io::AlignedBuf;
 
 /// The limit of bytes that are copied from memory under one guard: some microseconds.
-const COPY_BYTES: u64 = 64 << 10;
-/// The limit of bytes of one read from the device.
-const READ_BYTES: usize = 256 << 10;
-/// The limit of reads in flight.
-pub(super) const READS: usize = 8;
+pub(in crate::store) const COPY_BYTES: u64 = 64 << 10;
 
 /// The state that a scan shows.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +28,12 @@ pub(super) struct ScanMoment {
 
 /// Some bytes of one page, from the device or from memory.
 #[derive(Debug)]
-pub(super) struct Stretch {
+pub(in crate::store) struct Stretch {
     /// The address of the first byte.
-    pub(super) start: Address,
+    pub(in crate::store) start: Address,
     /// The first record begins here.
     pub(super) first: Address,
-    pub(super) bytes: Vec<u8>,
+    pub(in crate::store) bytes: Vec<u8>,
 }
 
 /// The candidates of a stretch.
@@ -120,21 +116,39 @@ impl Stretch {
         table: &'p TableInner,
         moment: ScanMoment,
     ) -> Result<Candidates<'p>> {
-        let file = table.log.file();
-        let units = file.units();
         let mut candidates = Vec::new();
-        let layouts = table.tables.layouts();
+        let show = |record| candidates.extend(candidate(table, record, moment));
+        let next = self.walk(table, moment.end, show)?;
+        Ok(Candidates { candidates, next })
+    }
+
+    /// Shows the records of this stretch that begin before `end`, in order. Returns the address at
+    /// which the next stretch begins: a record that is not whole in this one, or the end of the
+    /// stretch.
+    ///
+    /// # Errors
+    /// `Corrupt` if the bytes are not records.
+    pub(in crate::store) fn walk<'p>(
+        &'p self,
+        store: &'p StoreInner,
+        end: Address,
+        mut show: impl FnMut(PageRecord<'p>),
+    ) -> Result<Address> {
+        let (file, layouts) = (store.log.file(), store.tables.layouts());
+        let units = file.units();
         for record in file.records_from(layouts, [self.start, self.first], &self.bytes) {
             match record {
-                Ok(record) if record.address >= moment.end => break,
-                Ok(record) => candidates.extend(candidate(table, record, moment)),
-                Err(found) if found.is_too_long() && !units.is_page_end(self.end()) => {
-                    return Ok(Candidates { candidates, next: found.address });
+                Ok(record) if record.address < end => show(record),
+                Err(found) if found.address < end => {
+                    if found.is_too_long() && !units.is_page_end(self.end()) {
+                        return Ok(found.address);
+                    }
+                    return Err(file.no_record(found));
                 }
-                Err(found) => return Err(file.no_record(found)),
+                Ok(_) | Err(_) => break,
             }
         }
-        Ok(Candidates { candidates, next: units.align_up(self.end()) })
+        Ok(units.align_up(self.end()))
     }
 }
 
@@ -155,26 +169,4 @@ fn candidate<'p>(
     }
     let hash = table.hasher.hash(StoredRecord::key_in(bytes, layout));
     Some(Candidate { address, table: number, layout, record: bytes, hash, proven: address })
-}
-
-/// Returns the chunks of `[from, end)`, which is on the device.
-pub(super) fn chunks(
-    store: &StoreInner,
-    [from, end]: [Address; 2],
-) -> impl Iterator<Item = Chunk> + use<> {
-    let file = store.log.file();
-    let units = file.units();
-    let bytes = (file.read_bytes() / READS).min(READ_BYTES);
-    let largest = (bytes / units.unit_bytes()).max(1);
-    let mut next = from;
-    std::iter::from_fn(move || {
-        let chunk = units.chunk([next, end], largest)?;
-        next = chunk.end;
-        Some(chunk)
-    })
-}
-
-/// Reads a chunk from the device.
-pub(super) async fn read(store: &StoreInner, chunk: Chunk) -> Result<(Chunk, AlignedBuf)> {
-    Ok((chunk, store.log.read_units(chunk.start, chunk.units).await?))
 }

@@ -24,12 +24,12 @@ pub(in crate::store) struct Pulse {
 impl Pulse {
     /// Notes that the scan is being used.
     #[inline]
-    pub(super) fn beat(&self) {
+    pub(in crate::store) fn beat(&self) {
         // One task writes it, so no addition is lost.
         self.beats.store(self.beats.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
-    pub(super) fn beats(&self) -> u64 {
+    pub(in crate::store) fn beats(&self) -> u64 {
         self.beats.load(Ordering::Relaxed)
     }
 

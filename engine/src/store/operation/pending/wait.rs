@@ -70,7 +70,7 @@ impl<'a> PendingWait<'a> {
             }),
             Blocked::OverflowValue(list) => Box::pin(async move {
                 let (address, pieces) = *list;
-                let read = read_overflow(core, address, &pieces).await;
+                let read = read_overflow(core.store, core.table.stored(), address, &pieces).await;
                 let begin = core.log.pages().begin();
                 let is_dropped = |piece| core.config.cache && piece < core.readable_from();
                 match read {

@@ -1,0 +1,75 @@
+//! The records of the log of a store, in its order: for tools, and for change capture.
+//!
+//! The log has a record for each key that was set or deleted, and for each change that could not be
+//! made in place. [`Database::log_records`](crate::Database::log_records) shows a part of it as it
+//! is stored, for tools. [`FasterKv::log_records`](crate::FasterKv::log_records) shows the values
+//! and deletions of one table. [`FasterKv::subscribe`](crate::FasterKv::subscribe) shows changes as
+//! they become final. For the present contents there is [`scan`](crate::FasterKv::scan).
+//!
+//! # Which records the log has
+//! A record that was appended recently is *mutable*: its value is changed in place, and it is
+//! deleted in place. A reader shows it with the value that it has when it is read. What becomes
+//! immutable is copied when its key changes, so the log has the older record too. It does not tell
+//! which record of a key is the newest: the last one is.
+//!
+//! [Compaction](crate::FasterKv::compact), and reads of a [cache](crate::Config::cache), append
+//! records again that are still needed. Such a copy looks as if its key was set to the same value
+//! again.
+//!
+//! The log has no record of a key that expires, nor of the keys of a dropped table, nor of keys
+//! that [`keep`](crate::compaction::Request::keep) removed.
+//!
+//! # Following the log
+//! A subscription is a stream, not a callback. So a slow consumer slows nothing down, a consumer
+//! may wait within its loop, and an error or the end reaches it. It shows
+//!
+//! * each record once, in the order of the log, when no operation can change it any more;
+//! * of a record that was changed in place, the last value only. If it was deleted in place, it
+//!   shows as a tombstone. A reader of the log never sees the values before;
+//! * a key and value again, if compaction or a promotion has appended a copy. The log does not tell
+//!   copies from changes. So a consumer must be idempotent: the last record of a key is its state.
+//!
+//! A record becomes immutable when enough is appended after it: see
+//! [`Config::mutable_fraction`](crate::Config::mutable_fraction). In a store that is seldom
+//! written that takes long. [`flush`](crate::FasterKv::flush) makes all records immutable at once,
+//! and so does a checkpoint of the kind
+//! [`FoldOver`](crate::checkpoint::Kind::FoldOver), as the one of
+//! [`close`](crate::FasterKv::close). Other checkpoints leave records mutable, by intention. Each
+//! of these has a cost: a hot key is copied once afterwards.
+//!
+//! The order of the records of one key is the order of its changes. Records of different keys have
+//! the order of their first changes in the log, so a later change of one in place may show first.
+//!
+//! # After a restart
+//! After a clean [`close`](crate::FasterKv::close) each record has the same address at the next
+//! opening, and [`LogRecords::position`] is the place to continue at, in `subscribe_from`. Keep it
+//! with the effects of the records.
+//!
+//! After a crash the store is as of its last checkpoint. Records that were shown since then, and
+//! records that were still mutable when it was taken, may be gone or may have an older value. Their
+//! addresses are used again, and nothing tells that they are other records. So a consumer that has
+//! seen records since that checkpoint subscribes and scans anew. A position after the end of the
+//! log is refused.
+//!
+//! # Memory and work
+//! A reader takes a few MiB at most: up to eight reads of 256 KiB ahead, the records in one of
+//! them, and one value of any length that is stored in pieces. It keeps no page in memory, and
+//! costs writers nothing.
+//!
+//! # A slow reader
+//! The log does not begin after a record that a reader has yet to read. So compaction ends before
+//! it, and a [request](crate::FasterKv::compact) is refused with `Busy` if the reader needs the
+//! oldest page. While compaction waits, a reader that is not polled for a minute *lapses*: it keeps
+//! nothing any more. It goes on when it is polled again. If the log begins later by then, its next
+//! record is the error `Truncated`. In a [cache](crate::Config::cache) a reader keeps nothing from
+//! the start. [`ScanStats`](crate::stats::ScanStats) counts the readers.
+//!
+//! # Cancel safety
+//! A reader can be dropped at any time. A call of `next` that is dropped loses no record.
+
+mod record;
+mod stream;
+
+pub use crate::base::address::PublicAddress as Address;
+pub use record::{Content, LogRecord};
+pub use stream::LogRecords;
