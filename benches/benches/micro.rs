@@ -6,7 +6,9 @@
 //!
 //! Two stores of words are measured. A small one stays in the second-level cache, and shows the
 //! instructions of an operation. A large one shows its cache misses. The ratio of `await` to
-//! `try_read` is the cost of the future, over the same steps as a plain call.
+//! `try_read` is the cost of the future, over the same steps as a plain call. The ratio of
+//! `await_expiring` to `await` is the cost of expiry, and that of `await_never_expiring` the share
+//! of the layout in it.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -15,11 +17,13 @@ use benches::keys::key_of;
 use benches::payload::Payload;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kvick::bench_support::{Probe, Reserve};
+use kvick::codec::Expiring;
 use kvick::config::{Backend, ByteSize};
 use kvick::epoch::Epoch;
 use kvick::futures::TryRead;
 use kvick::runtime::block_on;
-use kvick::{Config, FasterKv, Session, Value};
+use kvick::session::Expiry;
+use kvick::{Config, FasterKv, Result, Session, Value};
 
 /// The number of keys of one iteration: two batches.
 const KEYS: usize = 64;
@@ -28,16 +32,34 @@ const SIZES: [(&str, u64); 2] = [("in_cache", 1 << 10), ("in_memory", 1 << 22)];
 
 type Words = FasterKv<u64, u64>;
 
+type ExpiringWords = FasterKv<u64, Expiring<u64>>;
+
 fn words(records: u64) -> Words {
+    loaded(records, async |session: &mut Session<u64, u64>, key, value| {
+        session.upsert(&key, &value).await.map(drop)
+    })
+}
+
+fn expiring_words(records: u64, expiry: Expiry) -> ExpiringWords {
+    loaded(records, async |session: &mut Session<u64, Expiring<u64>>, key, value| {
+        session.upsert_with(&key, &value, expiry).await.map(drop)
+    })
+}
+
+/// Returns a store in which `set` has set every record.
+fn loaded<V: Value>(
+    records: u64,
+    set: impl AsyncFn(&mut Session<u64, V>, u64, u64) -> Result<()>,
+) -> FasterKv<u64, V> {
     let config = Config::default()
         .with_memory(ByteSize::new((records * 96).max(64 << 20)))
         .with_backend(Backend::Memory)
         .with_expected_keys(records);
     block_on(async {
-        let store = Words::open("micro", config).await.expect("a store in memory opens");
+        let store = FasterKv::open("micro", config).await.expect("a store in memory opens");
         let mut session = store.session().expect("a session");
         for index in 0..records {
-            session.upsert(&key_of(index), &index).await.expect("memory is not full");
+            set(&mut session, key_of(index), index).await.expect("memory is not full");
         }
         store
     })
@@ -90,10 +112,24 @@ fn reads(criterion: &mut Criterion) {
                 );
             });
         }
+        for (name, expiry) in [
+            ("await_expiring", Expiry::after(Duration::from_secs(24 * 3600))),
+            ("await_never_expiring", Expiry::never()),
+        ] {
+            let store = expiring_words(records, expiry);
+            let mut session = store.session().expect("a session");
+            group.bench_function(name, |bencher| {
+                bencher.iter_batched(
+                    some_keys(records),
+                    |keys| await_each(&mut session, &keys),
+                    BatchSize::SmallInput,
+                );
+            });
+        }
     }
 }
 
-fn await_each(session: &mut Session<u64, u64>, keys: &[u64]) -> u64 {
+fn await_each<V: Value<Owned = u64>>(session: &mut Session<u64, V>, keys: &[u64]) -> u64 {
     block_on(async {
         let mut sum = 0u64;
         for key in keys {

@@ -1,5 +1,6 @@
-//! The resident memory of a store over its budget: with more keys than its index was made for, with
-//! many cold reads at once, and while the budget changes.
+//! The bytes of a record in the log, with expiry and without. The resident memory of a store over
+//! its budget: with more keys than its index was made for, with many cold reads at once, and while
+//! the budget changes.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -9,12 +10,13 @@ use benches::process::{peak_resident_bytes, reset_peak, resident_bytes};
 use benches::scratch::Scratch;
 use clap::Parser;
 use futures::future::join_all;
-use kvick::config::ByteSize;
+use kvick::codec::Expiring;
+use kvick::config::{Backend, ByteSize};
 use kvick::runtime::block_on;
 use kvick::stats::Stats;
-use kvick::{Config, FasterKv};
+use kvick::{Config, FasterKv, Value};
 
-/// Prints the resident memory of stores over their budgets.
+/// Prints the bytes of records, and the resident memory of stores over their budgets.
 #[derive(Parser)]
 struct Options {
     /// The directory for the files.
@@ -43,10 +45,29 @@ fn main() -> Outcome {
     let scratch = Scratch::new(&options.path, "memorybench")?;
     let at = |name: &str| scratch.path().join(name);
     block_on(async {
+        let bytes = [7; 100];
+        record::<u64>("8 B", &7).await?;
+        record::<Expiring<u64>>("8 B, expiring", &7).await?;
+        record::<[u8]>("100 B", &bytes).await?;
+        record::<Expiring<[u8]>>("100 B, expiring", &bytes).await?;
         many_keys(at("keys"), options.keys).await?;
         cold_reads(at("cold"), options.cold).await?;
         shrinking(at("shrink"), [options.shrink[0], options.shrink[1]]).await
     })
+}
+
+/// Prints the bytes of the log over the number of records with keys of 8 B.
+async fn record<V: Value + ?Sized>(name: &str, value: &V::Item) -> Outcome {
+    const RECORDS: u64 = 100_000;
+    let config = Config::default().with_backend(Backend::Memory);
+    let store: FasterKv<u64, V> = FasterKv::open("memorybench", config).await?;
+    for key in 0..RECORDS {
+        store.upsert(&key, value).await?;
+    }
+    let log = store.stats().log;
+    let bytes = log.mutable + log.read_only + log.on_device;
+    println!("value of {name}: {:.2} B a record", bytes as f64 / RECORDS as f64);
+    Ok(store.close().await?)
 }
 
 async fn fill(store: &FasterKv<u64, u64>, keys: u64) -> Outcome {
