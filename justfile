@@ -137,6 +137,10 @@ logbench *args:
 logversus *args:
     cd benches/versus && cargo run --release --no-default-features --features log --bin log -- {{args}}
 
+# A cache beside moka: just cacheversus --value 8
+cacheversus *args:
+    cd benches/versus && cargo run --release --no-default-features --features cache --bin cache -- {{args}}
+
 # The log's figures next to what each is measured against; `path` is on the disk to be measured.
 logfigures path="target" runs="3":
     just logbench --path {{path}} --runs {{runs}} --backend null --runtime builtin --seconds 3

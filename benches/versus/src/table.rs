@@ -90,13 +90,14 @@ pub fn print(contest: &str, rows: &[Row], baselines: &[Baseline<'_>]) {
 }
 
 /// Returns the operations per second of the fastest contestant that counts; NaN if none does.
-fn best_of(rows: &[Row], counts: impl Fn(&str) -> bool) -> f64 {
+pub fn best_of(rows: &[Row], counts: impl Fn(&str) -> bool) -> f64 {
     let rates =
         rows.iter().filter(|row| counts(&row.contestant)).map(|row| row.operations_per_second);
     rates.fold(f64::NAN, f64::max)
 }
 
-fn rate(per_second: f64) -> String {
+/// Returns a rate for a table.
+pub fn rate(per_second: f64) -> String {
     match per_second {
         rate if rate >= 1e6 => format!("{:.2} M", rate / 1e6),
         rate if rate >= 1e3 => format!("{:.1} k", rate / 1e3),
