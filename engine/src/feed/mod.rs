@@ -17,11 +17,11 @@
 //! again.
 //!
 //! The log has no record of a key that expires, nor of the keys of a dropped table, nor of keys
-//! that [`keep`](crate::compaction::Request::keep) removed.
+//! that [`keep`](crate::compaction::Request::keep) removed, nor of those that a cache has evicted.
 //!
 //! # Following the log
-//! A subscription is a stream, not a callback. So a slow consumer slows nothing down, a consumer
-//! may wait within its loop, and an error or the end reaches it. It shows
+//! A subscription is a stream, not a callback. So a consumer may wait within its loop, and an error
+//! or the end reaches it. It shows
 //!
 //! * each record once, in the order of the log, when no operation can change it any more;
 //! * of a record that was changed in place, the last value only. If it was deleted in place, it
@@ -41,9 +41,14 @@
 //! the order of their first changes in the log, so a later change of one in place may show first.
 //!
 //! # After a restart
-//! After a clean [`close`](crate::FasterKv::close) each record has the same address at the next
-//! opening, and [`LogRecords::position`] is the place to continue at, in `subscribe_from`. Keep it
-//! with the effects of the records.
+//! After a clean [`close`](crate::FasterKv::close) with a checkpoint each record has the same
+//! address at the next opening, and [`LogRecords::position`] is the place to continue at, in
+//! `subscribe_from`. Keep it with the effects of the records. It is the end of the record that was
+//! shown last. If compaction has moved the begin of the log past it, since only records of other
+//! tables followed, `subscribe_from` is refused with `Truncated`, although nothing was missed.
+//!
+//! After `Truncated`, deletions were missed too. So a replica is replaced by a scan, and not
+//! completed.
 //!
 //! After a crash the store is as of its last checkpoint. Records that were shown since then, and
 //! records that were still mutable when it was taken, may be gone or may have an older value. Their
@@ -53,8 +58,9 @@
 //!
 //! # Memory and work
 //! A reader takes a few MiB at most: up to eight reads of 256 KiB ahead, the records in one of
-//! them, and one value of any length that is stored in pieces. It keeps no page in memory, and
-//! costs writers nothing.
+//! them, and one value of any length that is stored in pieces. It keeps no page in memory. Writers
+//! do nothing for it, but within a budget of the device they wait for compaction, which a slow
+//! reader may hold up.
 //!
 //! # A slow reader
 //! The log does not begin after a record that a reader has yet to read. So compaction ends before
@@ -62,7 +68,9 @@
 //! oldest page. While compaction waits, a reader that is not polled for a minute *lapses*: it keeps
 //! nothing any more. It goes on when it is polled again. If the log begins later by then, its next
 //! record is the error `Truncated`. In a [cache](crate::Config::cache) a reader keeps nothing from
-//! the start. [`ScanStats`](crate::stats::ScanStats) counts the readers.
+//! the start. [`ScanStats`](crate::stats::ScanStats) counts the readers. Within a budget of the
+//! device, writers that need space are refused with `StorageFull` after 5 seconds in which the
+//! reader that is in the way has not moved, until it lapses.
 //!
 //! # Cancel safety
 //! A reader can be dropped at any time. A call of `next` that is dropped loses no record.

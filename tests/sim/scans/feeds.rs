@@ -302,6 +302,34 @@ async fn never_polled<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     store.compact().await.expect("no reader is in the way");
 }
 
+/// The driver of compaction asked which part of the log a reader needs while it waited for readers.
+/// The question woke it, so it asked again, for ever, and nothing else of the store went on.
+#[test]
+fn a_leaked_reader_within_a_budget_lapses() {
+    seeds(10, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async move {
+            let config = two_pages().with_disk(ByteSize::kib(512));
+            let store = site.open::<u64, u64>(config).await;
+            let mut records = store.subscribe_from(Address::FIRST);
+            assert!(poll!(records.next()).is_pending());
+            let mut refused = 0;
+            for number in 0..100_000 {
+                while let Err(error) = store.upsert(&(number % 400), &number).await {
+                    assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+                    refused += 1;
+                    assert!(refused < 20, "it lapses after a minute: {error}");
+                    site.handle.sleep(Duration::from_secs(5)).await;
+                }
+            }
+            assert!(refused > 0, "the reader was in the way");
+            while records.try_next().await.is_ok_and(|record| record.is_some()) {}
+            store.close().await.expect("closes");
+        });
+    });
+}
+
 /// A reader that lapsed goes on if nothing was taken from it, and keeps its records again.
 #[test]
 fn a_reader_that_lapsed_goes_on_if_it_can() {

@@ -88,7 +88,7 @@ impl LogReaders {
         let reader = readers.readers.get_mut(&number).expect("a reader is there until it ends");
         debug_assert!(reader.needs <= needs, "a reader goes up: {reader:?}, {needs:?}");
         (reader.needs, reader.has_lapsed) = (needs, false);
-        self.publish(&mut readers);
+        self.publish_moved(readers);
         Ok(())
     }
 
@@ -96,7 +96,7 @@ impl LogReaders {
     pub(super) fn leave(&self, number: u64) {
         let mut readers = self.readers();
         readers.readers.remove(&number);
-        self.publish(&mut readers);
+        self.publish_moved(readers);
     }
 
     /// Returns the number of readers, and the lowest address that one of them needs.
@@ -106,16 +106,17 @@ impl LogReaders {
     }
 
     /// Returns the lowest address that a reader needs, if it is below `until`, where compaction
-    /// wants the log to begin. Then readers that are not polled lapse.
+    /// wants the log to begin. Then readers that are not polled lapse. This wakes no task that
+    /// waits for readers, since such a task calls it.
     pub(in crate::store) fn hold_up(&self, until: Address) -> Option<Address> {
         let mut readers = self.readers();
         let lowest = readers.lowest().filter(|lowest| *lowest < until)?;
         readers.wanted = readers.wanted.max(Some(until));
-        if !self.publish(&mut readers) {
-            return Some(lowest);
-        }
+        let [were, are] = self.publish(&mut readers);
         drop(readers);
-        self.demand.notify(usize::MAX);
+        if are && !were {
+            self.demand.notify(usize::MAX);
+        }
         Some(lowest)
     }
 
@@ -148,7 +149,7 @@ impl LogReaders {
                 Some(_) | None => reader.still = Some((beats, now)),
             }
         }
-        self.publish(&mut readers);
+        self.publish_moved(readers);
         lapsed
     }
 
@@ -167,8 +168,18 @@ impl LogReaders {
         &self.moved
     }
 
-    /// Shows whether readers are in the way. Returns whether they have got there just now.
-    fn publish(&self, readers: &mut Readers) -> bool {
+    /// Shows whether readers are in the way, and wakes the tasks that wait for them if they were: a
+    /// reader has moved, ended or lapsed.
+    fn publish_moved(&self, mut readers: MutexGuard<'_, Readers>) {
+        let [were, _are] = self.publish(&mut readers);
+        drop(readers);
+        if were {
+            self.moved.notify(usize::MAX);
+        }
+    }
+
+    /// Shows whether readers are in the way. Returns whether they were, and are.
+    fn publish(&self, readers: &mut Readers) -> [bool; 2] {
         let wanted = readers.wanted;
         let are_in_the_way =
             readers.lowest().is_some_and(|lowest| wanted.is_some_and(|wanted| lowest < wanted));
@@ -177,10 +188,7 @@ impl LogReaders {
             readers.wanted = None;
             readers.readers.values_mut().for_each(|reader| reader.still = None);
         }
-        if were {
-            self.moved.notify(usize::MAX);
-        }
-        are_in_the_way && !were
+        [were, are_in_the_way]
     }
 
     fn readers(&self) -> MutexGuard<'_, Readers> {
