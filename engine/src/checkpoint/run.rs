@@ -141,14 +141,18 @@ impl CheckpointRun<'_> {
         room: &mut u64,
         times: &mut CheckpointTimes,
     ) -> Result<Option<IndexImage>> {
-        let bytes = image_bytes(self.core);
-        match self.plan.index {
-            _ if self.plan.kind == CheckpointKind::IndexOnly => {}
-            IndexWish::Always => {}
-            IndexWish::IfWorthwhile if bytes <= *room && self.is_index_worthwhile() => {}
-            IndexWish::IfWorthwhile | IndexWish::Never => return Ok(None),
+        let is_asked =
+            self.plan.kind == CheckpointKind::IndexOnly || self.plan.index == IndexWish::Always;
+        let is_wanted =
+            is_asked || self.plan.index == IndexWish::IfWorthwhile && self.is_index_worthwhile();
+        if !is_wanted {
+            return Ok(None);
         }
+        let bytes = image_bytes(self.core);
         if bytes > *room {
+            if !is_asked {
+                return Ok(None);
+            }
             let why = format!("an image of the index of {bytes} bytes is beyond the budget");
             return Err(Error::over_budget(why));
         }

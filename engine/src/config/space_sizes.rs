@@ -19,6 +19,9 @@ const REMOVAL_PART: u64 = 32;
 const REMOVAL_PAGES_MIN: u64 = 2;
 /// The least pages for values.
 const VALUE_PAGES_MIN: u64 = 4;
+/// The pages that copies may not fill: one is begun already, and one is for records of writers that
+/// have overtaken a limit.
+const BEGUN_PAGES: u64 = 2;
 
 /// The sizes that follow from a budget for the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,17 +70,22 @@ impl SpaceSizes {
         BESIDE_MIN.saturating_add(pages.saturating_mul(self.page_bytes))
     }
 
-    /// Returns the most pages that copies of all records in `source` pages take. In the worst case
-    /// a record of the largest size just does not fit into any page. One page more is begun
-    /// already, and one is for records of writers that have overtaken a limit.
+    /// Returns the most pages that copies of all records in `source` pages take, and the
+    /// [`BEGUN_PAGES`].
     pub(crate) fn pages_of_copies(self, source: u64) -> u64 {
-        let (capacity, left) = (self.capacity(), self.filled());
-        (source * capacity).div_ceil(left) + 2
+        self.pages_filled(source * self.capacity(), max_inline(self.page_bytes)) + BEGUN_PAGES
+    }
+
+    /// Returns the most pages that copies of `bytes` bytes take, none of which is larger than
+    /// `largest`. In the worst case one of that size just does not fit into any page.
+    pub(crate) fn pages_filled(self, bytes: u64, largest: u64) -> u64 {
+        bytes.div_ceil(self.filled(largest))
     }
 
     /// Returns the most pages whose copies fit into `free` pages in the worst case.
     pub(crate) fn source_of_copies(self, free: u64) -> u64 {
-        free.saturating_sub(2) * self.filled() / self.capacity()
+        let filled = self.filled(max_inline(self.page_bytes));
+        free.saturating_sub(BEGUN_PAGES) * filled / self.capacity()
     }
 
     fn capacity(self) -> u64 {
@@ -85,8 +93,10 @@ impl SpaceSizes {
     }
 
     /// Returns the least bytes of records in a page after which another page was begun.
-    fn filled(self) -> u64 {
-        self.capacity() - max_inline(self.page_bytes)
+    fn filled(self, largest: u64) -> u64 {
+        let capacity = self.capacity();
+        debug_assert!(largest < capacity, "a record of {largest} bytes is in a page");
+        capacity - largest
     }
 }
 

@@ -19,7 +19,6 @@
 
 use crate::config::space_sizes::SpaceSizes;
 use crate::hybrid_log::{HybridLog, Limits};
-use kvick_io::sync::atomic::{AtomicBool, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
 
 /// The part of the budget, beyond the least one, for the optional files of one checkpoint.
@@ -44,6 +43,8 @@ pub(crate) struct Division {
     pub(crate) beside: Beside,
     /// The offset of the first file of the log.
     pub(crate) files_begin: u64,
+    /// No checkpoint gets optional bytes, from the next division on.
+    is_thrifty: bool,
 }
 
 /// The budget of one store, if it has one.
@@ -51,8 +52,6 @@ pub(crate) struct Division {
 pub(crate) struct SpaceGovernor {
     // Fixed after opening.
     sizes: Option<SpaceSizes>,
-    // Written by the driver of compaction, read by that of checkpoints.
-    is_thrifty: AtomicBool,
     // Under its lock.
     division: Mutex<Division>,
 }
@@ -100,7 +99,7 @@ impl SpaceGovernor {
     /// Creates the governor of a store. It limits nothing before the first division.
     pub(crate) fn new(sizes: Option<SpaceSizes>) -> Self {
         let division = Division { limit: u64::MAX, ..Division::default() };
-        Self { sizes, is_thrifty: AtomicBool::new(false), division: Mutex::new(division) }
+        Self { sizes, division: Mutex::new(division) }
     }
 
     /// Returns the sizes of the budget, if there is one.
@@ -120,8 +119,7 @@ impl SpaceGovernor {
 
     /// Sets whether no checkpoint gets optional bytes, from the next division on.
     pub(crate) fn set_thrifty(&self, is_thrifty: bool) {
-        // Relaxed: the job of a checkpoint orders it.
-        self.is_thrifty.store(is_thrifty, Ordering::Relaxed);
+        self.lock().is_thrifty = is_thrifty;
     }
 
     /// Notes that the log begins with the file that has `offset`, and gives the log the space.
@@ -150,8 +148,8 @@ impl SpaceGovernor {
             division.beside = beside;
             division.fit(sizes, log.quota().opened());
             let most = division.limit.saturating_sub(sizes.least()) / OPTIONAL_PART;
-            let is_thrifty = self.is_thrifty.load(Ordering::Relaxed);
-            division.beside.optional = if is_thrifty { 0 } else { beside.optional.min(most) };
+            let most = if division.is_thrifty { 0 } else { most };
+            division.beside.optional = beside.optional.min(most);
             division.limits(sizes)
         };
         log.quota().set(limits);
@@ -186,7 +184,7 @@ mod tests {
     fn division(files: u64, optional: u64, pages: u64) -> Division {
         let beside = Beside { files, reserved: 10_000, optional };
         let limit = u64::MAX;
-        let mut division = Division { limit, beside, files_begin: 3 * SEGMENT };
+        let mut division = Division { limit, beside, files_begin: 3 * SEGMENT, is_thrifty: false };
         division.fit(&sizes(), 6 + pages);
         division.restrict(&sizes(), 6 + pages);
         division

@@ -19,10 +19,6 @@ use kvick_io::BoxFuture;
 /// The number of buckets that are swept at once: some ten microseconds.
 const BUCKETS_AT_ONCE: u64 = 256;
 
-/// The most pages that the copies of a page of the source take, a page that is begun, and one of
-/// a writer.
-const FURTHER_PAGES: u64 = 4;
-
 /// Compacts page after page.
 struct Source<'s> {
     store: &'s StoreInner,
@@ -208,10 +204,11 @@ impl<'s> Source<'s> {
     /// for copies, if those of a further page come first. They are of the oldest pages, which must
     /// be done, or else no space is made.
     fn is_room_short(&self) -> bool {
+        let Some(sizes) = self.store.space.sizes() else {
+            return false;
+        };
         let CopySizes { sum, largest } = self.uncertain.copies();
-        let capacity = self.store.log.file().units().page_capacity();
-        let filled = capacity - largest.min(capacity / 2);
-        let pages = sum.div_ceil(filled) + FURTHER_PAGES;
+        let pages = sizes.pages_filled(sum, largest) + sizes.pages_of_copies(1);
         sum > 0 && self.store.log.quota().pages_left(Claim::Copy) < pages
     }
 
