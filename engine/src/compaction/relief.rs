@@ -98,14 +98,15 @@ impl Relief<'_> {
             return self.forgo_optional_files(lap).await;
         }
         if core.has_scan() {
-            return self.wait_for_scan().await.map(|()| true);
+            return self.wait_while(|| core.has_scan()).await.map(|()| true);
         }
         let until = rounds.reach(begin, lap.end, u64::MAX);
         log.flushing().want_flushed(until);
         log.flushing().stored(until).await?;
         // After the flush: a subscriber may have waited for it.
-        if core.limit_by_readers(until) <= begin {
-            return self.wait_for_scan().await.map(|()| true);
+        let is_held_up = || core.limit_by_readers(until) <= begin;
+        if is_held_up() {
+            return self.wait_while(is_held_up).await.map(|()| true);
         }
         match rounds.round(until, &mut None).await {
             Ok(_) => {}
@@ -136,15 +137,15 @@ impl Relief<'_> {
         rounds.checkpoint().await.map(|_has_freed| true)
     }
 
-    /// Waits until scans and readers of the log have moved or ended.
+    /// Waits while scans or readers of the log hold compaction up, until one of them has moved.
     ///
     /// # Errors
     /// `StorageFull` if they do not move.
-    async fn wait_for_scan(self) -> Result<()> {
+    async fn wait_while(self, is_held_up: impl Fn() -> bool) -> Result<()> {
         let (core, handle) = (self.0.core(), self.0.handle());
         let begun = handle.now();
         let before = core.scan_needs();
-        while core.scan_needs() == before {
+        while is_held_up() && core.scan_needs() == before {
             core.log.health().check_write()?;
             if handle.now().saturating_sub(begun) >= SCAN_PATIENCE {
                 let [(scans, _), _] = before;
