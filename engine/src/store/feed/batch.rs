@@ -44,12 +44,12 @@ impl RecordBatch {
     pub(super) fn of(
         file: &LogFile,
         stretch: Stretch,
-        mut places: Vec<(Address, Layout, usize)>,
+        places: Vec<(Address, Layout, usize)>,
         is_wanted: impl Fn(&FoundRecord<'_>) -> bool,
     ) -> Result<Self> {
         let Stretch { start, bytes, .. } = stretch;
         let mut batch = Self { bytes, places: VecDeque::new() };
-        for (address, layout, length) in places.drain(..) {
+        for (address, layout, length) in places {
             let at = usize::try_from(address.raw() - start.raw()).expect("within a page");
             batch.add(file, Place { address, layout, at, length }, &is_wanted)?;
         }
