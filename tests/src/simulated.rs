@@ -204,7 +204,7 @@ pub fn small_configs() -> Vec<Config> {
         .with_huge_pages(false);
     vec![
         two_pages(),
-        // One bucket or few put all keys in one chain or few, as a constant hash does.
+        // One bucket or few have all keys. These hardly share chains: see `sharing.rs`.
         small.clone().with_index_buckets(1),
         // The index grows from one bucket.
         small.clone().with_index_min(ByteSize::new(128)).with_mutable_fraction(0.0),

@@ -10,7 +10,7 @@ use kvick::{ErrorKind, FasterKv};
 use tests::samples::{SampleKey, SampleValue, item};
 use tests::simulated::{Site, World, seeds, two_pages};
 
-use super::scanned;
+use super::{assert_held_up, scanned};
 
 const KEYS: u64 = 400;
 const LONGEST: usize = 300;
@@ -41,12 +41,6 @@ async fn overwrite<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
         let (key, value) = (K::numbered(number), V::sample(&mut random, LONGEST));
         store.upsert(item::<K>(&key), item::<V>(&value)).await.expect("a sound disk");
     }
-}
-
-/// Asserts that compaction finds a scan in its way.
-async fn assert_held_up<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(store: &FasterKv<K, V>) {
-    let refused = store.compact().await.expect_err("a scan is in progress");
-    assert_eq!(refused.kind(), ErrorKind::Busy, "{refused}");
 }
 
 #[test]

@@ -14,7 +14,9 @@ use kvick::{ErrorKind, FasterKv, Value};
 use tests::samples::{SampleKey, SampleValue, item};
 use tests::simulated::{Site, World, seeds, two_pages};
 
-use super::{Contents, KEYS, WRITERS, Writes, disturb, pause, scanned, some_config, write};
+use super::{
+    Contents, KEYS, WRITERS, Writes, assert_held_up, disturb, pause, scanned, some_config, write,
+};
 
 /// Longer than a reader may be still while compaction waits.
 const LONG: Duration = Duration::from_secs(80);
@@ -242,11 +244,6 @@ async fn filled<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(site: &Site) -> 
     }
     store.flush_and_evict().await.expect("a sound disk");
     store
-}
-
-async fn assert_held_up<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(store: &FasterKv<K, V>) {
-    let refused = store.compact().await.expect_err("a reader is in the way");
-    assert_eq!(refused.kind(), ErrorKind::Busy, "{refused}");
 }
 
 #[test]
