@@ -7,6 +7,7 @@
 mod cursors;
 mod expiring;
 mod feeds;
+mod pressed;
 mod removals;
 
 use std::collections::BTreeMap;

@@ -100,11 +100,9 @@ impl Compaction {
                 Next::Asked => self.compact_asked().await,
                 Next::Due(until) => self.compact_some(until).await,
                 Next::Pressed => {
-                    let begun = handle.now();
-                    if !Relief(&self.rounds).run().await {
-                        // A lap takes no more than half of the time if nothing changes.
-                        let ended = handle.now();
-                        rest_until = ended + ended.saturating_sub(begun).max(REST_MIN);
+                    if let Some(worked) = Relief(&self.rounds).run().await {
+                        // Laps work no more than half of the time if nothing changes.
+                        rest_until = handle.now() + worked.max(REST_MIN);
                     }
                 }
             }

@@ -9,20 +9,38 @@
 //! have waited since before the lap get an error. A later task gets a lap of its own, after a rest.
 //!
 //! # Scans
-//! A scan in progress holds compaction up, and so does a reader of the log that has not read its
-//! oldest part. The tasks wait for it as long as it goes on. A scan or reader that has not moved
-//! for a while may wait for one of these tasks, so they get an error.
+//! A scan in progress holds compaction up, so a lap waits for it. Invariants:
+//!
+//! 1. A scan that has its moment goes on: no lap stops it, and it waits for no lap.
+//! 2. A lap that has met a scan meets no further ones: these are held back until it ends. The next
+//!    lap meets them first, so each waits for one lap at most.
+//! 3. A task may write while it scans, or begin a scan. So a scan that is not used for
+//!    [`SCAN_PATIENCE`] may wait for a task that waits for this lap. It ends the lap: the tasks are
+//!    refused, and new scans begin.
+//! 4. No task waits for scans longer than twice [`SCAN_BOUND`]. But the lap goes on while they are
+//!    used, and compacts when they have ended. So scans that follow one another do not keep
+//!    compaction from its turn.
+//!
+//! # Readers of the log
+//! A reader that has not read the oldest page holds a lap up, too. It is waited for as long as it
+//! goes on. One that has not moved for [`SCAN_PATIENCE`] may wait for a task that waits for this
+//! lap, so the tasks are refused.
 
 use super::rounds::Rounds;
 use crate::base::address::Address;
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::wait::wait_either;
 use crate::config::ByteSize;
+use futures::future::select;
+use std::pin::pin;
 use std::time::Duration;
 
-/// The time for which tasks wait for a scan that does not move.
+/// The time for which tasks wait for a scan that is not used.
 const SCAN_PATIENCE: Duration = Duration::from_secs(5);
-/// The time between two looks at a scan.
-const SCAN_LOOK: Duration = Duration::from_millis(20);
+/// The time for which tasks wait at least for scans that are used.
+const SCAN_BOUND: Duration = Duration::from_secs(30);
+/// The time between two looks at the scans.
+const SCAN_LOOK: Duration = Duration::from_secs(1);
 
 /// The work for tasks that wait.
 #[derive(Clone, Copy)]
@@ -37,29 +55,38 @@ struct Lap {
     idle_checkpoints: u32,
     /// The checkpoints without optional files after all pages were compacted.
     thrifty_checkpoints: u32,
-    /// Waits with lower numbers began before the lap.
-    refused_below: u64,
     /// The records that were admitted before the lap.
     admitted: u64,
+    /// The waits with lower numbers are refused next. They began before the lap.
+    refused_below: u64,
+    /// The time at which scans have held up these waits for too long, if there was a scan.
+    scan_bound: Option<Duration>,
+    /// The time for which scans have held the lap up.
+    waited: Duration,
+    /// Tasks were refused for scans, and nothing has been compacted since.
+    is_overdue: bool,
 }
 
 impl Relief<'_> {
-    /// Makes space until the waiting tasks may have a page. Returns false if they were refused.
-    pub(super) async fn run(self) -> bool {
-        let is_relieved = self.lap().await;
-        self.0.core().space.set_thrifty(false);
-        is_relieved
+    /// Makes space until the waiting tasks may have a page. Returns the time that it took, without
+    /// the waits for scans, if they were refused.
+    pub(super) async fn run(self) -> Option<Duration> {
+        let core = self.0.core();
+        let refused_after = self.lap().await;
+        core.hold_back_scans(false);
+        core.space.set_thrifty(false);
+        refused_after
     }
 
-    async fn lap(self) -> bool {
-        let log = &self.0.core().log;
-        let mut lap = self.begin();
-        while log.quota().is_pressed() {
+    async fn lap(self) -> Option<Duration> {
+        let (log, begun) = (&self.0.core().log, self.0.handle().now());
+        let mut lap = self.begin(Duration::ZERO);
+        while self.is_wanted(&lap) {
             let error = match self.step(&mut lap).await {
                 Ok(true) => continue,
                 Ok(false) if log.quota().admitted() > lap.admitted => {
                     // There was space, and other tasks have taken all of it.
-                    lap = self.begin();
+                    lap = self.begin(lap.waited);
                     continue;
                 }
                 Ok(false) => self.exhausted(),
@@ -67,20 +94,34 @@ impl Relief<'_> {
             };
             tracing::warn!(target: "kvick::compaction", %error, "writers that wait are refused");
             log.quota().refuse(lap.refused_below, error);
-            return false;
+            return Some(self.0.handle().now().saturating_sub(begun + lap.waited));
         }
-        true
+        None
     }
 
-    /// Begins a lap over what is in the log.
-    fn begin(self) -> Lap {
+    /// Returns whether a lap has to go on.
+    fn is_wanted(self, lap: &Lap) -> bool {
+        self.0.core().log.quota().is_pressed() || lap.is_overdue
+    }
+
+    /// Begins a lap over what is in the log. Scans have held earlier laps up for `waited`.
+    fn begin(self, waited: Duration) -> Lap {
         let core = self.0.core();
-        let log = &core.log;
+        let quota = core.log.quota();
         core.space.set_thrifty(false);
+        core.hold_back_scans(false);
         // Before the end: tasks that begin to wait later get a lap of their own.
-        let (refused_below, admitted) = (log.quota().next_wait(), log.quota().admitted());
-        let end = log.file().units().start_of_page(log.tail_address());
-        Lap { end, idle_checkpoints: 0, thrifty_checkpoints: 0, refused_below, admitted }
+        let (refused_below, admitted) = (quota.next_wait(), quota.admitted());
+        Lap {
+            end: core.log.file().units().start_of_page(core.log.tail_address()),
+            idle_checkpoints: 0,
+            thrifty_checkpoints: 0,
+            admitted,
+            refused_below,
+            scan_bound: None,
+            waited,
+            is_overdue: false,
+        }
     }
 
     /// Makes the next step of a lap. Returns false if there is none.
@@ -98,15 +139,14 @@ impl Relief<'_> {
             return self.forgo_optional_files(lap).await;
         }
         if core.has_scan() {
-            return self.wait_while(|| core.has_scan()).await.map(|()| true);
+            return self.wait_for_scans(lap).await.map(|()| true);
         }
         let until = rounds.reach(begin, lap.end, u64::MAX);
         log.flushing().want_flushed(until);
         log.flushing().stored(until).await?;
         // After the flush: a subscriber may have waited for it.
-        let is_held_up = || core.limit_by_readers(until) <= begin;
-        if is_held_up() {
-            return self.wait_while(is_held_up).await.map(|()| true);
+        if core.limit_by_readers(until) <= begin {
+            return self.wait_for_readers([begin, until]).await.map(|()| true);
         }
         match rounds.round(until, &mut None).await {
             Ok(_) => {}
@@ -119,6 +159,7 @@ impl Relief<'_> {
         }
         if log.pages().begin() > begin {
             (lap.idle_checkpoints, lap.thrifty_checkpoints) = (0, 0);
+            lap.is_overdue = false;
             rounds.checkpoint().await?;
         }
         Ok(true)
@@ -137,27 +178,66 @@ impl Relief<'_> {
         rounds.checkpoint().await.map(|_has_freed| true)
     }
 
-    /// Waits while scans or readers of the log hold compaction up, until one of them has moved.
+    /// Waits until no scan is in progress, as long as the lap is wanted. Refuses tasks that have
+    /// waited for too long.
+    ///
+    /// # Errors
+    /// `StorageFull` if a scan is not used.
+    async fn wait_for_scans(self, lap: &mut Lap) -> Result<()> {
+        let (core, handle) = (self.0.core(), self.0.handle());
+        let (health, quota) = (core.log.health(), core.log.quota());
+        let begun = handle.now();
+        core.hold_back_scans(true);
+        while core.has_scan() && self.is_wanted(lap) {
+            health.check_write()?;
+            let now = handle.now();
+            let still_since = core.scans_still_since(now).unwrap_or(now).max(begun);
+            if now.saturating_sub(still_since) >= SCAN_PATIENCE {
+                return Err(self.held_up());
+            }
+            if now >= *lap.scan_bound.get_or_insert(now + SCAN_BOUND) {
+                quota.refuse(lap.refused_below, self.held_up());
+                (lap.refused_below, lap.is_overdue) = (quota.next_wait(), true);
+                lap.scan_bound = Some(now + SCAN_BOUND);
+            }
+            let events = [core.scan_ended(), health.changed()];
+            let has_ended = || !core.has_scan() || health.check_write().is_err();
+            let ended = wait_either(events, || has_ended().then_some(()));
+            select(pin!(ended), pin!(handle.sleep(SCAN_LOOK))).await;
+            lap.waited += handle.now().saturating_sub(now);
+        }
+        Ok(())
+    }
+
+    /// Waits until readers of the log let it begin after `begin`, on the way to `until`.
     ///
     /// # Errors
     /// `StorageFull` if they do not move.
-    async fn wait_while(self, is_held_up: impl Fn() -> bool) -> Result<()> {
+    async fn wait_for_readers(self, [begin, until]: [Address; 2]) -> Result<()> {
         let (core, handle) = (self.0.core(), self.0.handle());
-        let begun = handle.now();
-        let before = core.scan_needs();
-        while is_held_up() && core.scan_needs() == before {
-            core.log.health().check_write()?;
-            if handle.now().saturating_sub(begun) >= SCAN_PATIENCE {
-                let [(scans, _), _] = before;
-                let why = match scans {
-                    0 => "a reader of the log holds compaction up",
-                    _ => "a scan in progress holds compaction up",
-                };
-                return Err(self.over_budget(why).with_way_out("let it go on, or drop it"));
+        let health = core.log.health();
+        let (mut before, mut still_since) = (core.reader_needs(), handle.now());
+        while core.limit_by_readers(until) <= begin {
+            health.check_write()?;
+            let (needs, now) = (core.reader_needs(), handle.now());
+            if needs != before {
+                (before, still_since) = (needs, now);
             }
-            handle.sleep(SCAN_LOOK).await;
+            if now.saturating_sub(still_since) >= SCAN_PATIENCE {
+                let error = self.over_budget("a reader of the log holds compaction up");
+                return Err(error.with_way_out("let it go on, or drop it"));
+            }
+            let events = [core.reader_moved(), health.changed()];
+            let is_over = || core.limit_by_readers(until) > begin || health.check_write().is_err();
+            let moved = wait_either(events, || is_over().then_some(()));
+            select(pin!(moved), pin!(handle.sleep(SCAN_LOOK))).await;
         }
         Ok(())
+    }
+
+    fn held_up(self) -> Error {
+        let error = self.over_budget("a scan in progress holds compaction up");
+        error.with_way_out("finish the scan, or drop it")
     }
 
     fn exhausted(self) -> Error {

@@ -77,7 +77,7 @@ pub struct Config {
     ///
     /// With it the store [compacts](crate::compaction) by itself. Writers that are faster than
     /// compaction wait. They get [`StorageFull`](crate::ErrorKind::StorageFull) only if the live
-    /// data fill the budget, or if scans hold compaction up for 5 seconds; the guide
+    /// data fill the budget, or if scans hold compaction up for too long; the guide
     /// [explains](crate::guide::running#a-full-budget) this. Compaction takes checkpoints, of
     /// [`checkpoint_kind`](Self::checkpoint_kind). A new store takes files of at most a 32nd of it.
     ///

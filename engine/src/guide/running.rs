@@ -246,12 +246,15 @@
 //! Reads, changes in place and deletions go on, and deletions make space for other writers. The
 //! budget of a store is that of its opening: open it again with a larger one.
 //!
-//! A [scan](crate::FasterKv::scan) in progress holds compaction up, so writers wait for it, and for
-//! a [reader of the log](crate::feed) that has not read its oldest page. If none has moved for 5
-//! seconds, they get `StorageFull`, and the text names the scan. Scans that
-//! overlap all the time may look like one that does not move. So a task may write while it scans,
-//! but must expect this error. After damage, writers get the error of the
-//! page that could not be compacted.
+//! A [scan](crate::FasterKv::scan) in progress holds compaction up, so writers wait for it. New
+//! scans wait meanwhile, so that those in progress come to an end. A scan that was not used for 5
+//! seconds may wait for one of the writers. Then the writers get `StorageFull`, the text names the
+//! scan, and new scans begin. So a task may write while it scans, but must expect this error. It
+//! may begin a scan while it scans, too. Writers also get the error after 30 to 60 seconds of scans
+//! that are used. A [reader of the log](crate::feed) that has not read its oldest page holds
+//! compaction up, too. If it has not moved for 5 seconds, writers get the error.
+//!
+//! After damage, writers get the error of the page that could not be compacted.
 //!
 //! A device that is full before the budget is, acts as a full disk does.
 //!

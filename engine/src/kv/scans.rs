@@ -17,6 +17,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// moment do not show, and keys that had expired do not either. See [`scan`](crate::scan) for
     /// its memory and its cost.
     ///
+    /// While writers wait for space within [`disk`](crate::Config::disk), compaction waits for the
+    /// scans that have begun. Then a new one has its moment only after these have ended, or one of
+    /// them was not used for 5 seconds.
+    ///
     /// The stream owns all it needs, so another task can have it. The store stays open for it, like
     /// for a session.
     ///

@@ -15,6 +15,7 @@ use crate::store::inner::StoreInner;
 use crate::store::scan::{CopySizes, REACH, Uncertain};
 use event_listener::Event;
 use kvick_io::BoxFuture;
+use std::time::Duration;
 
 /// The number of buckets that are swept at once: some ten microseconds.
 const BUCKETS_AT_ONCE: u64 = 256;
@@ -134,9 +135,20 @@ impl StoreInner {
         self.scans.ended()
     }
 
-    /// Returns the number of scans and of readers of the log, and what they still need.
-    pub(crate) fn scan_needs(&self) -> [(usize, Option<Address>); 2] {
-        [self.scans.needs(), self.readers.needs()]
+    /// Returns the number of readers of the log, and what they still need.
+    pub(crate) fn reader_needs(&self) -> (usize, Option<Address>) {
+        self.readers.needs()
+    }
+
+    /// Returns the time since which one of the scans in progress was not used, the earliest one, as
+    /// far as this call and earlier ones have seen it.
+    pub(crate) fn scans_still_since(&self, now: Duration) -> Option<Duration> {
+        self.scans.still_since(now)
+    }
+
+    /// Sets whether new scans wait for compaction.
+    pub(crate) fn hold_back_scans(&self, are_held_back: bool) {
+        self.scans.hold_back(are_held_back);
     }
 
     /// Lets the log begin at `until`, or at the first record that a scan or a reader needs.

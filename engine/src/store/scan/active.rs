@@ -39,6 +39,8 @@ pub(in crate::store) struct ActiveScans {
     ended: Event,
     // Any thread, atomic: compaction waits for the scans. A hint.
     is_in_the_way: AtomicBool,
+    // Written by the driver of compaction: scans without a moment wait for it.
+    are_held_back: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +58,7 @@ struct Scan {
     /// It reads no record below this address any more.
     needs: Address,
     pulse: Arc<Pulse>,
-    /// Its beats when the driver looked last, and the time since which they are the same.
+    /// Its beats when a driver looked last, and the time since which they are the same.
     still: (u64, Duration),
 }
 
@@ -147,6 +149,29 @@ impl ActiveScans {
             self.demand.notify(usize::MAX);
         }
         hold_up
+    }
+
+    /// Sets whether scans are held back: then those that have no moment yet wait for it, and the
+    /// others go on.
+    pub(in crate::store) fn hold_back(&self, are_held_back: bool) {
+        // Relaxed: a scan that begins in the same moment is one more to wait for.
+        self.are_held_back.store(are_held_back, Ordering::Relaxed);
+        if !are_held_back {
+            self.demand.notify(usize::MAX);
+        }
+    }
+
+    /// Returns whether scans without a moment wait for it.
+    pub(super) fn are_held_back(&self) -> bool {
+        self.are_held_back.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the scans that have their moment. Returns the time since which one of them was not
+    /// used, the earliest one, as far as looks have shown it.
+    pub(in crate::store) fn still_since(&self, now: Duration) -> Option<Duration> {
+        let mut scans = self.scans();
+        let begun = scans.scans.values_mut().filter(|scan| scan.stage.bounds_in_use().is_some());
+        begun.map(|scan| scan.still_since(now)).min()
     }
 
     /// Returns whether compaction waits for scans.
@@ -274,14 +299,18 @@ impl Scan {
         Some(bounds.end)
     }
 
-    /// Expires if it has not been used for [`PATIENCE`]. Returns whether it has.
-    fn expire(&mut self, now: Duration) -> bool {
+    /// Looks whether it has been used since the last look. Returns the time since which it has not.
+    fn still_since(&mut self, now: Duration) -> Duration {
         let (beats, since) = self.still;
         if beats != self.pulse.beats() || since == Duration::MAX {
             self.still = (self.pulse.beats(), now);
-            return false;
         }
-        let is_idle = now.saturating_sub(since) >= PATIENCE;
+        self.still.1
+    }
+
+    /// Expires if it has not been used for [`PATIENCE`]. Returns whether it has.
+    fn expire(&mut self, now: Duration) -> bool {
+        let is_idle = now.saturating_sub(self.still_since(now)) >= PATIENCE;
         if is_idle {
             self.pulse.expire();
         }
@@ -386,7 +415,9 @@ mod tests {
         let at = |patiences: u32| PATIENCE * patiences;
         assert!(scans.expire(at(5)).is_empty(), "the first look knows nothing");
         pulses[1].beat();
-        assert!(scans.expire(at(6) - Duration::from_secs(1)).is_empty());
+        let before = at(6) - Duration::from_secs(1);
+        assert_eq!(scans.still_since(before), Some(at(5)), "the earliest counts");
+        assert!(scans.expire(before).is_empty());
         assert_eq!(scans.expire(at(6)), [idle]);
         assert!(pulses[0].check().is_err() && pulses[1].check().is_ok());
         assert_eq!(scans.needs().0, 2, "it is let go after a drain");

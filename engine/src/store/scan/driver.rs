@@ -3,6 +3,9 @@
 //!
 //! A barrier holds up all writers, and a thaw waits for two drains. Both are left to this driver,
 //! which is always polled: the task of a scan may never be polled again.
+//!
+//! Scans are held back while compaction makes space for writers (`compaction/relief.rs`). On a full
+//! device that may take forever, so there they begin: reads go on.
 
 use super::active::{Bounds, PATIENCE};
 use crate::base::wait::wait_either;
@@ -20,7 +23,7 @@ impl StoreInner {
     pub(crate) async fn drive_scans(&self, handle: &Handle) {
         let mut looked_at = Duration::ZERO;
         while !self.scan_work(handle, looked_at).await {
-            if self.scans.has_waiting() {
+            if self.may_begin_scans() {
                 self.between_changes(handle, || self.begin_scans()).await;
             }
             if self.are_readers_in_the_way() && handle.now() >= looked_at + LOOK_EVERY {
@@ -35,11 +38,17 @@ impl StoreInner {
         }
     }
 
+    /// Returns whether scans wait for their moment that are not held back.
+    fn may_begin_scans(&self) -> bool {
+        let are_held_back = self.scans.are_held_back() && !self.log.health().is_full();
+        self.scans.has_waiting() && !are_held_back
+    }
+
     /// Waits until there may be work. Returns whether the log is closed.
     async fn scan_work(&self, handle: &Handle, looked_at: Duration) -> bool {
         let health = self.log.health();
         let is_ready = || {
-            let has_work = self.scans.has_waiting() || self.scans.has_thaws();
+            let has_work = self.may_begin_scans() || self.scans.has_thaws();
             (health.is_closed() || has_work).then_some(())
         };
         // Either loses a look: it is made again.
