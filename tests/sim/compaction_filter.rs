@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use kvick::FasterKv;
+use kvick::config::ByteSize;
+use kvick::{ErrorKind, FasterKv};
 use tests::samples::SampleValue;
-use tests::simulated::{Site, World, seeds};
+use tests::simulated::{Site, World, seeds, two_pages};
 
 const KEYS: u64 = 60;
 const STEPS: u32 = 150;
@@ -23,6 +24,50 @@ fn words_are_removed_at_once_or_stay() {
 #[test]
 fn bytes_are_removed_at_once_or_stay() {
     seeds(60, run::<[u8]>);
+}
+
+/// In a budget a round ends where its copies have no more room, and that page comes again.
+#[test]
+fn each_removed_key_counts_once() {
+    let removed = Cell::new(0);
+    seeds(60, |seed| removed.set(removed.get() + remove_in_a_budget(seed)));
+    assert!(removed.get() > 100, "{} keys were removed", removed.get());
+}
+
+/// Removes some of the keys several times. Returns the number of removed keys.
+fn remove_in_a_budget(seed: u64) -> u64 {
+    let world = World::new(seed);
+    let site = world.site.clone();
+    world.simulation.run(async move {
+        let mut random = site.random(3);
+        let config = two_pages().with_segment_size(ByteSize::kib(8)).with_keep_checkpoints(1);
+        let disk = ByteSize::kib(120 + random.below(60));
+        let store: FasterKv<u64, [u8]> = site.open(config.with_disk(disk)).await;
+        let mut removed = 0;
+        for round in 0..6 {
+            for _ in 0..random.below(300) {
+                let value = vec![7; random.index(700)];
+                let written = store.upsert(&random.below(150), &value).await;
+                if let Err(error) = written {
+                    assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+                    break;
+                }
+            }
+            let before = store.count().await.expect("a sound disk");
+            let keep = move |key: u64, _value: &[u8]| key % 3 != round % 3;
+            let compacted = store.compact().keep(keep).await;
+            let after = store.count().await.expect("a sound disk");
+            match compacted {
+                Ok(compacted) => {
+                    assert_eq!(compacted.removed_keys, before - after, "{compacted:?}");
+                    removed += compacted.removed_keys;
+                }
+                Err(error) => assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}"),
+            }
+        }
+        store.close().await.expect("closes");
+        removed
+    })
 }
 
 /// Each key has one task that counts under it. An even key is never reset. An odd key is reset at

@@ -11,7 +11,7 @@ use crate::store::record::overflow::read_overflow;
 use crate::store::scan::{Candidate, Live};
 use crate::store::table::TableInner;
 use std::any::Any;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,8 +25,11 @@ pub(crate) struct Filter {
     keep: Keep,
     /// Later records are not asked about.
     end: Address,
-    /// The keys that did not stay, of pages that are done, and of the present page.
-    removed: [u64; 2],
+    /// The number of keys that did not stay, of pages that are done.
+    removed: u64,
+    /// The numbers of keys that did not stay in other pages, by the start of the page. Such a page
+    /// may come again, and so may its keys.
+    undone: BTreeMap<Address, u64>,
     /// The lists of values in pieces that did not stay. Their pieces are in several pages.
     dropped_lists: HashSet<Address>,
     panic: Option<Box<dyn Any + Send>>,
@@ -34,8 +37,8 @@ pub(crate) struct Filter {
 
 impl Filter {
     pub(crate) fn new(table: Arc<TableInner>, keep: Keep) -> Self {
-        let (end, removed, dropped_lists) = (Address::NONE, [0; 2], HashSet::new());
-        Self { table, keep, end, removed, dropped_lists, panic: None }
+        let (end, undone, dropped_lists) = (Address::NONE, BTreeMap::new(), HashSet::new());
+        Self { table, keep, end, removed: 0, undone, dropped_lists, panic: None }
     }
 
     /// Sets the end of the range that is compacted, in one round or several.
@@ -45,12 +48,19 @@ impl Filter {
 
     /// Returns the number of keys that did not stay.
     pub(crate) fn removed(&self) -> u64 {
-        self.removed[0]
+        self.removed
     }
 
-    /// Notes that a page is done, so that its keys go.
-    pub(super) fn note_page(&mut self) {
-        self.removed = [self.removed.iter().sum(), 0];
+    /// Notes that the pages below `done` are done, so that their keys go.
+    pub(super) fn note_done(&mut self, done: Address) {
+        let undone = self.undone.split_off(&done);
+        let counts = std::mem::replace(&mut self.undone, undone);
+        self.removed += counts.values().sum::<u64>();
+    }
+
+    /// Forgets the counts of pages that are not done, at the end of a round: they come again.
+    pub(super) fn forget_undone(&mut self) {
+        self.undone.clear();
     }
 
     /// Returns the panic of the function, after which every round fails.
@@ -62,13 +72,19 @@ impl Filter {
     pub(super) fn retain(&mut self, live: &mut Vec<Live<'_>>) -> Result<()> {
         let mut result = Ok(());
         live.retain(|live| {
-            let Candidate { table, layout, record, .. } = live.candidate;
+            let Candidate { address, table, layout, record, .. } = live.candidate;
             if result.is_err() || table != self.table.number {
                 return true;
             }
             let value = StoredRecord::value_in(record, layout);
             match self.keeps(live.candidate.key(), value) {
-                Ok(stays) => stays,
+                Ok(stays) => {
+                    if !stays {
+                        let page = self.table.log.file().units().start_of_page(address);
+                        *self.undone.entry(page).or_default() += 1;
+                    }
+                    stays
+                }
                 Err(error) => {
                     result = Err(error);
                     true
@@ -94,8 +110,9 @@ impl Filter {
         }
         let value = read_overflow(&self.table, self.table.stored(), address, list).await?;
         let stays = self.keeps(key, &value)?;
-        if !stays {
-            self.dropped_lists.insert(address);
+        if !stays && self.dropped_lists.insert(address) {
+            // It is counted once, whichever of its pages come again.
+            self.removed += 1;
         }
         Ok(stays)
     }
@@ -106,11 +123,7 @@ impl Filter {
         }
         // The driver continues, and the caller gets the panic.
         match catch_unwind(AssertUnwindSafe(|| (self.keep)(key, value))) {
-            Ok(stays) => {
-                let stays = stays?;
-                self.removed[1] += u64::from(!stays);
-                Ok(stays)
-            }
+            Ok(stays) => stays,
             Err(panic) => {
                 self.panic = Some(panic);
                 Err(panicked())

@@ -73,8 +73,9 @@ impl StoreInner {
         // After an error too, so that the pages before it are done.
         let rest = source.copy_uncertain().await;
         let read = read.and(rest);
-        let Source { done, mut round, .. } = source;
+        let Source { done, mut round, filter, .. } = source;
         let done = if read.is_ok() { until } else { done };
+        filter.iter_mut().for_each(Filter::forget_undone);
         round.source_bytes = self.begin_at(done).await?;
         if round.dropped_records > 0 {
             self.sweep().await;
@@ -229,10 +230,8 @@ impl<'s> Source<'s> {
         let Self { store, uncertain, filter, round, .. } = self;
         match copy_uncertain(store, uncertain, filter, round).await {
             Ok(()) => {
-                if let Some(filter) = self.filter {
-                    filter.note_page();
-                }
                 self.done = self.seen;
+                self.note_done();
                 Ok(())
             }
             Err(Stopped { at, error }) => {
@@ -241,8 +240,15 @@ impl<'s> Source<'s> {
                 self.uncertain = Uncertain::above(self.done);
                 self.done = self.store.log.file().units().start_of_page(at).max(self.done);
                 self.seen = self.done;
+                self.note_done();
                 Err(error)
             }
+        }
+    }
+
+    fn note_done(&mut self) {
+        if let Some(filter) = self.filter {
+            filter.note_done(self.done);
         }
     }
 }
