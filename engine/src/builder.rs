@@ -4,7 +4,7 @@ use crate::base::error::Result;
 use crate::base::wall_clock::WallClock;
 use crate::checkpoint::{Token, maintain};
 use crate::codec::{Key, Value};
-use crate::compaction::{CacheDriver, Compaction};
+use crate::compaction::Compaction;
 use crate::config::{Config, Geometry};
 use crate::database::Database;
 use crate::kv::FasterKv;
@@ -308,10 +308,9 @@ impl<S> Builder<S> {
         let ending = Ending::new(checkpoints.clone(), lock);
         let compaction = Arc::new(Compaction::new(Arc::clone(&checkpoints)));
         let maintained = maintain(Arc::clone(&checkpoints), Arc::clone(&ending));
-        let cache = Arc::new(CacheDriver::new(Arc::clone(&checkpoints)));
-        let driven = (Arc::clone(&compaction), Arc::clone(&cache));
+        let driven = Arc::clone(&compaction);
         let drivers = async move {
-            futures::join!(maintained, driven.0.drive(), driven.1.drive());
+            futures::join!(maintained, driven.drive());
         };
         handle.spawn("kvick-maintenance", ending.maintenance(drivers)).detach();
         ending.check_maintained()?;
@@ -320,7 +319,6 @@ impl<S> Builder<S> {
         let lifecycle = StoreLifecycle {
             checkpoints,
             compaction,
-            cache,
             ending,
             report,
             open_tables,

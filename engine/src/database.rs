@@ -8,7 +8,7 @@ use crate::config::{ByteSize, Config};
 use crate::lifecycle::StoreLifecycle;
 use crate::record::TableNumber;
 use crate::recovery::{Report, TypeNames};
-use crate::statistics::{SpaceStats, Stats};
+use crate::statistics::Stats;
 use crate::store::sessions::identity::{CommitPoint, SessionId as Id};
 use crate::store::{StoreInner, TableInner};
 use std::collections::BTreeMap;
@@ -268,10 +268,8 @@ impl Database {
 
     /// See [`FasterKv::stats`](crate::FasterKv::stats).
     pub fn stats(&self) -> Stats {
-        let StoreLifecycle { checkpoints, compaction, cache, .. } = &*self.lifecycle;
-        let evicted_bytes = cache.evicted_bytes();
-        let space = SpaceStats { evicted_bytes, ..compaction.stats() };
-        let checkpoints = checkpoints.stats();
+        let StoreLifecycle { checkpoints, compaction, .. } = &*self.lifecycle;
+        let (checkpoints, space) = (checkpoints.stats(), compaction.stats());
         Stats { checkpoints, space, ..self.core().stats() }
     }
 

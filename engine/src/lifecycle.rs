@@ -3,7 +3,7 @@
 
 use crate::base::error::Result;
 use crate::checkpoint::{Checkpoints, TableFormat};
-use crate::compaction::{CacheDriver, Compaction};
+use crate::compaction::Compaction;
 use crate::config::Geometry;
 use crate::opening::ending::Ending;
 use crate::record::TableNumber;
@@ -18,7 +18,6 @@ use std::sync::{Arc, Weak};
 pub(crate) struct StoreLifecycle {
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) compaction: Arc<Compaction>,
-    pub(crate) cache: Arc<CacheDriver>,
     pub(crate) ending: Arc<Ending>,
     pub(crate) report: Option<RecoveryReport>,
     pub(crate) open_tables: Arc<OpenTables>,

@@ -241,6 +241,7 @@ impl Checkpoints {
             }
             Job::FreeLog { reply } => {
                 let freed = self.free_log_files().await;
+                self.try_divide_space().await;
                 self.jobs.end();
                 reply.send(freed);
             }

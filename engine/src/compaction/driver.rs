@@ -23,6 +23,8 @@ use tracing::Instrument as _;
 
 /// The number of rounds for a whole log.
 const ROUNDS: u64 = 16;
+/// The time within which a full device is written again.
+const RETRY: Duration = Duration::from_millis(500);
 /// The least rest after tasks were refused, before compaction tries again for later ones.
 const REST_MIN: Duration = Duration::from_millis(10);
 
@@ -42,6 +44,8 @@ enum Next {
     Asked,
     /// A round up to this address is due.
     Due(Address),
+    /// The device of a cache is full, which drops its log up to this address.
+    Full(Address),
     /// Tasks wait for space.
     Pressed,
 }
@@ -99,6 +103,10 @@ impl Compaction {
                 Next::End => return self.abandon(),
                 Next::Asked => self.compact_asked().await,
                 Next::Due(until) => self.compact_some(until).await,
+                Next::Full(until) => {
+                    self.compact_some(until).await;
+                    rest_until = handle.now() + RETRY;
+                }
                 Next::Pressed => {
                     if let Some(worked) = Relief(&self.rounds).run().await {
                         // Laps work no more than half of the time if nothing changes.
@@ -114,12 +122,12 @@ impl Compaction {
         let core = self.rounds.core();
         let (log, quota, has_policy) = (&core.log, core.log.quota(), self.rounds.has_policy());
         // Without a policy the log itself is of no interest.
-        let of_log = [log.turned(), log.flushing().became_stored(), quota.demand()];
-        let [turned, stored, waits] =
+        let of_log = [log.turned(), log.evicted(), log.flushing().became_stored(), quota.demand()];
+        let [turned, evicted, stored, waits] =
             of_log.map(|event| if has_policy { event } else { &self.demand });
         let [scan_ended, reader_moved] = [core.scan_ended(), core.reader_moved()];
-        let closed = log.health().changed();
-        let events = [&self.demand, turned, stored, waits, scan_ended, reader_moved, closed];
+        let [demand, closed] = [&self.demand, log.health().changed()];
+        let events = [demand, turned, evicted, stored, waits, scan_ended, reader_moved, closed];
         wait_either(events, || {
             if log.health().is_closed() {
                 return Some(Next::End);
@@ -131,7 +139,9 @@ impl Compaction {
             if is_rested && quota.is_pressed() && log.health().check_room().is_ok() {
                 return Some(Next::Pressed);
             }
-            self.rounds.due().map(Next::Due)
+            let due = || self.rounds.due().map(Next::Due);
+            let full = || self.rounds.due_on_full_device().filter(|_| is_rested).map(Next::Full);
+            due().or_else(full)
         })
         .await
     }

@@ -20,7 +20,6 @@ mod request;
 mod rounds;
 mod wish;
 
-pub(crate) use cache::CacheDriver;
 pub(crate) use driver::Compaction;
 pub use request::CompactionRequest as Request;
 pub(crate) use wish::Wish;

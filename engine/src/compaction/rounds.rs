@@ -1,10 +1,11 @@
 //! The rounds of compaction of one store: how far each goes, what came of them, and the checkpoints
-//! by which files go.
+//! by which files go. The rounds of a cache drop their source (`cache.rs`).
 
+use super::cache::{Drops, head, part_bytes};
 use super::policy::{LogSpace, Policy};
 use crate::base::address::Address;
 use crate::base::error::{ErrorKind, Result};
-use crate::checkpoint::{CheckpointPlan, Checkpoints};
+use crate::checkpoint::{CheckpointPlan, Checkpoints, RemovalJob};
 use crate::config::ByteSize;
 use crate::hybrid_log::{Claim, QuotaWaits};
 use crate::statistics::SpaceStats;
@@ -20,6 +21,8 @@ const OPENING_PART: u64 = 16;
 pub(super) struct Rounds {
     // Fixed after opening.
     checkpoints: Arc<Checkpoints>,
+    // With its own rules.
+    drops: Drops,
     // Under its lock.
     done: Mutex<Done>,
 }
@@ -45,7 +48,7 @@ impl Rounds {
             }
         };
         let done = Mutex::new(Done { policy, ..Done::default() });
-        Self { checkpoints, done }
+        Self { checkpoints, drops: Drops::default(), done }
     }
 
     pub(super) fn core(&self) -> &Arc<StoreInner> {
@@ -58,7 +61,8 @@ impl Rounds {
 
     /// Returns whether the store compacts by itself.
     pub(super) fn has_policy(&self) -> bool {
-        self.core().space.sizes().is_some() || self.ratio().is_some()
+        let core = self.core();
+        core.config.cache || core.space.sizes().is_some() || self.ratio().is_some()
     }
 
     /// Returns the space ratio in percent, if there is one.
@@ -85,30 +89,56 @@ impl Rounds {
         let Some(sizes) = core.space.sizes() else {
             return by_ratio.map(|end| LogSpace { end, ..space });
         };
-        let end = log.quota().limits().values.saturating_mul(sizes.page_bytes);
+        let limits = if core.config.cache {
+            core.space.limits_within_budget(sizes)
+        } else {
+            log.quota().limits()
+        };
+        let end = limits.values.saturating_mul(sizes.page_bytes);
         let end = by_ratio.map_or(end, |by_ratio| by_ratio.min(end));
         Some(LogSpace { files_begin: core.space.division().files_begin, end, ..space })
     }
 
     /// Returns the address up to which a round is due.
     pub(super) fn due(&self) -> Option<Address> {
-        let (core, space) = (self.core(), self.space()?);
+        let core = self.core();
         let begin = core.log.pages().begin();
-        let until = Address::new(self.done().policy.due(space)?);
-        let until = core.limit_by_readers(self.reach(begin, until, u64::MAX));
+        let until = if core.config.is_in_memory() {
+            head(core)
+        } else {
+            let space = self.space()?;
+            let until = Address::new(self.done().policy.due(space)?);
+            // A cache gets within its budget at once.
+            let drops = core.config.cache.then(|| core.log.file().units().start_of_page(until));
+            drops.unwrap_or_else(|| core.limit_by_readers(self.reach(begin, until, u64::MAX)))
+        };
         let may_write = core.log.health().check_write().is_ok();
         (until > begin && may_write && !core.has_scan()).then_some(until)
     }
 
+    /// Returns the address up to which a cache drops its log on a full device.
+    pub(super) fn due_on_full_device(&self) -> Option<Address> {
+        let core = self.core();
+        let (begin, flushed) = (core.log.pages().begin(), core.log.flushing().flushed());
+        let until = self.reach(begin, flushed, u64::MAX);
+        let is_wanted = core.config.cache && core.log.health().is_full() && !core.has_scan();
+        (until > begin && is_wanted).then_some(until)
+    }
+
     /// Returns the end of a round that begins at `begin`, compacts about `most` bytes, and ends at
-    /// `end` at the latest. Its copies are likely to fit within the budget.
+    /// `end` at the latest. Its copies are likely to fit within the budget. A cache drops no more
+    /// than a part of its log at a time.
     pub(super) fn reach(&self, begin: Address, end: Address, most: u64) -> Address {
-        let (log, units) = (&self.core().log, self.core().log.file().units());
-        let pages = self.core().space.sizes().map_or(u64::MAX, |sizes| {
-            let free = log.quota().pages_left(Claim::Copy);
-            self.done().policy.source(free, sizes.source_of_copies(free))
-        });
+        let (core, units) = (self.core(), self.core().log.file().units());
         let page_bytes = 1 << units.page_bits();
+        let pages = match core.space.sizes() {
+            _ if core.config.cache => part_bytes(core) / page_bytes,
+            Some(sizes) => {
+                let free = core.log.quota().pages_left(Claim::Copy);
+                self.done().policy.source(free, sizes.source_of_copies(free))
+            }
+            None => u64::MAX,
+        };
         let bytes = most.min(pages.saturating_mul(page_bytes)).max(page_bytes);
         let until = begin.raw().saturating_add(bytes).min(end.raw());
         units.start_of_page(Address::new(until))
@@ -116,6 +146,10 @@ impl Rounds {
 
     /// Makes a round.
     pub(super) async fn round(&self, until: Address, filter: &mut Option<Filter>) -> Result<Round> {
+        if self.core().config.cache {
+            let dropped = self.drops.drop_below(self.core(), until).await;
+            return dropped.map(|bytes| Round { source_bytes: bytes, ..Round::default() });
+        }
         let made = self.core().compact(until, filter).await;
         self.note(&made);
         tracing::debug!(target: "kvick::compaction", ?made, "compacted");
@@ -149,12 +183,24 @@ impl Rounds {
         })
     }
 
-    /// Takes a checkpoint. Returns whether files of the log went with it, in a store with a budget.
+    /// Lets files of the log go that are before its begin, by a checkpoint. Returns whether some
+    /// went, in a store with a budget.
+    ///
+    /// A cache takes a checkpoint only if it has one, and gives up the older ones if they pin
+    /// files.
     pub(super) async fn checkpoint(&self) -> Result<bool> {
-        let files_begin = || self.core().space.division().files_begin;
+        let core = self.core();
+        let files_begin = || core.space.division().files_begin;
         let before = files_begin();
-        let plan = CheckpointPlan::full(self.checkpoints.kind());
-        self.checkpoints.start_in_turn(plan).await?;
+        if !core.config.cache {
+            let plan = CheckpointPlan::full(self.checkpoints.kind());
+            self.checkpoints.start_in_turn(plan).await?;
+        } else if !core.config.is_in_memory() {
+            self.checkpoints.free_log().await?;
+            if self.has_pinned_files() {
+                self.checkpoints.remove_checkpoints(RemovalJob::AllBut(1)).await?;
+            }
+        }
         Ok(files_begin() > before)
     }
 
@@ -200,7 +246,7 @@ impl Rounds {
             copied_records,
             copied_bytes,
             dropped_records,
-            evicted_bytes: 0,
+            evicted_bytes: self.drops.evicted_bytes(),
         }
     }
 

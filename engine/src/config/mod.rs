@@ -117,11 +117,14 @@ pub struct Config {
     /// Without `disk` a cache keeps nothing that leaves memory. Then it opens no directory and no
     /// file, each opening is empty, and there are no scans.
     ///
-    /// With `disk` the log on the device stays within that space, and nothing is compacted. The
-    /// cache takes no checkpoints of its own, unless one was requested before. Then files go only
-    /// with a newer one, so the log may be half as long again, and more if writers are faster: a
-    /// cache holds none of them up, and files beside the log do not count. A cache is empty when it
-    /// is opened again, unless there is a checkpoint. A scan in progress holds dropping up.
+    /// With `disk` all files stay within that space, as those of other stores do, and nothing is
+    /// compacted. Writers that are faster than the device wait. They get
+    /// [`StorageFull`](crate::ErrorKind::StorageFull) only if scans hold dropping up for [too
+    /// long](crate::guide::running#a-full-budget), or if the device is full. The cache takes no
+    /// checkpoints of its own, unless one was requested before. Then files go only with a newer
+    /// one, and older ones than that are given up if they pin files. A cache is empty when it is
+    /// opened again, unless there is a checkpoint. Choose a `disk` that is larger than `memory`,
+    /// which is of no use otherwise.
     ///
     /// It is a choice of each opening: an existing store may be opened as a cache, and then loses
     /// its oldest records. Default: false.

@@ -31,7 +31,7 @@ pub(crate) struct SpaceSizes {
     pub(crate) page_bytes: u64,
     /// The bytes of a file of the log.
     pub(crate) segment_bytes: u64,
-    /// The pages for copies alone. The copies of everything in one file fit.
+    /// The pages for copies alone. The copies of everything in one file fit. None in a cache.
     pub(crate) spare: u64,
     /// The pages that deletions may take in addition to the pages for values.
     pub(crate) removals: u64,
@@ -39,11 +39,15 @@ pub(crate) struct SpaceSizes {
 
 impl SpaceSizes {
     /// Returns the sizes for a store with pages and files of these bytes, if it has a budget. A
-    /// cache has none: it drops records, so no writer ever waits for space.
+    /// cache makes space without copies, and without deletions.
     pub(crate) fn of(config: &Config, page_bytes: u64, segment_bytes: u64) -> Option<Self> {
-        let budget = config.disk.filter(|_| !config.cache)?.bytes();
+        let budget = config.disk?.bytes();
         let removals = (budget / REMOVAL_PART / page_bytes).max(REMOVAL_PAGES_MIN);
+        let removals = if config.cache { 0 } else { removals };
         let sizes = Self { budget, page_bytes, segment_bytes, spare: 0, removals };
+        if config.cache {
+            return Some(sizes);
+        }
         Some(Self { spare: sizes.pages_of_copies(segment_bytes / page_bytes), ..sizes })
     }
 

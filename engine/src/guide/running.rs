@@ -256,6 +256,9 @@
 //!
 //! After damage, writers get the error of the page that could not be compacted.
 //!
+//! A [cache](crate::Config::cache) drops where other stores compact, so live data do not fill its
+//! budget.
+//!
 //! A device that is full before the budget is, acts as a full disk does.
 //!
 //! # A read-only file system

@@ -147,9 +147,12 @@
 //! # A cache
 //! A store with [`cache`](crate::Config::cache) drops its oldest records instead. It keeps about as
 //! many records as fit in `memory` beside the index, or in `disk`, without the older copies of
-//! records that were changed or read again. [`Stats::hit_ratio`](crate::stats::Stats::hit_ratio)
-//! tells whether more memory would help. With half of the memory for changes in place
-//! ([`mutable_fraction`](crate::Config::mutable_fraction)) the hit ratio of most loads is highest.
+//! records that were changed or read again. Up to a quarter of `disk` is free, for writes while a
+//! part is dropped. With checkpoints some more is not for records: a part that was dropped stays
+//! until the next one, and files beside the log count.
+//! [`Stats::hit_ratio`](crate::stats::Stats::hit_ratio) tells whether more memory would help. With
+//! half of the memory for changes in place ([`mutable_fraction`](crate::Config::mutable_fraction))
+//! the hit ratio of most loads is highest.
 //!
 //! # Pages and segments
 //! | setting | default | effect |

@@ -112,6 +112,11 @@ impl SpaceGovernor {
         *self.lock()
     }
 
+    /// Returns the limits of a log that has no more data than the budget.
+    pub(crate) fn limits_within_budget(&self, sizes: &SpaceSizes) -> Limits {
+        Division { limit: sizes.budget, ..self.division() }.limits(sizes)
+    }
+
     /// Returns the bytes that a checkpoint may write for what it can do without.
     pub(crate) fn optional_bytes(&self) -> u64 {
         if self.sizes.is_some() { self.lock().beside.optional } else { u64::MAX }
