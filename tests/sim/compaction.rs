@@ -154,6 +154,39 @@ fn a_space_ratio_holds() {
     });
 }
 
+/// A store that was always closed before its log had grown by a 16th never compacted.
+#[test]
+fn a_space_ratio_holds_over_openings() {
+    const KEYS: u64 = 600;
+    let world = World::new(9);
+    let site = world.site.clone();
+    world.simulation.run(async move {
+        let config = site.small_config().with_space_ratio(2.0).with_keep_checkpoints(1);
+        let config = config.with_segment_size(ByteSize::kib(16));
+        let (live, mut rounds) = (KEYS * 184, 0);
+        for life in 0..200_u64 {
+            let store = site.open::<u64, [u8]>(config.clone()).await;
+            let space = store.stats().space;
+            // What earlier lives have learned is known at once.
+            let is_known = space.live_bytes < live * 3 / 2;
+            assert!(rounds < 10 || is_known, "life {life}: {space:?}");
+            let keys = if life == 0 { KEYS } else { KEYS / 24 };
+            for key in 0..keys {
+                let key = (key + life * keys) % KEYS;
+                let value = life.to_le_bytes().repeat(20);
+                store.upsert(&key, &value).await.expect("a sound disk");
+            }
+            // The drivers run meanwhile.
+            site.handle.sleep(Duration::from_millis(100)).await;
+            let space = store.stats().space;
+            assert!(space.used_bytes < live * 4, "life {life}: {space:?}");
+            rounds += space.rounds;
+            store.close().await.expect("closes");
+        }
+        assert!(rounds > 10, "{rounds} rounds");
+    });
+}
+
 /// Each round took a fold-over. From then on every record that was still in memory was copied at
 /// its next change.
 #[test]

@@ -71,7 +71,7 @@ const ENGINE: [(&str, &str); 28] = [
         "base codec manifest record memory hash_index config epoch hybrid_log space opening store \
          checkpoint",
     ),
-    ("compaction", "base codec config statistics hybrid_log store checkpoint"),
+    ("compaction", "base codec config statistics hybrid_log space store checkpoint"),
     ("inspect", "base manifest record config hybrid_log store checkpoint"),
     ("lifecycle", "base record config opening store checkpoint compaction recovery"),
     ("session", "codec base store futures lifecycle"),

@@ -393,6 +393,7 @@ impl CheckpointRun<'_> {
             "an image has the token of its checkpoint: {image:?}"
         );
         manifest.indexes.extend(image);
+        manifest.rounds = self.core.space.history();
         manifest
     }
 

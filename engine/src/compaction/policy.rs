@@ -1,5 +1,6 @@
 //! Decides when a store compacts by itself, and how much.
 
+use crate::space::RoundHistory;
 use crate::store::Round;
 
 /// The addresses of a log, and of its space on the device, in bytes.
@@ -31,6 +32,9 @@ const LEFT_PART: u64 = 4;
 const FILES: u64 = 2;
 /// The part of the log that one round compacts at least.
 const PART: u64 = 8;
+/// No round begins before the log has grown by this part since the first opening with a policy, or
+/// since an opening after which it would rest longer.
+const OPENING_PART: u64 = 16;
 /// The whole of which a share is computed.
 const WHOLE: u64 = 1 << 20;
 
@@ -51,9 +55,25 @@ impl LogSpace {
 }
 
 impl Policy {
-    /// Creates the rules of a store in which no round begins before the tail is at `rest_until`.
-    pub(super) fn resting_until(rest_until: u64) -> Self {
-        Self { rest_until, ..Self::default() }
+    /// Returns the rules of a store with this history at its opening, with the log at these
+    /// addresses. Without a history it is unknown what is live, and how much is new.
+    pub(super) fn of(history: Option<RoundHistory>, [begin, tail]: [u64; 2]) -> Self {
+        // A recovery may have gone back, so that the tail is far from there.
+        let longest_rest = tail + (tail - begin) / OPENING_PART;
+        let Some(history) = history else {
+            return Self { rest_until: longest_rest, ..Self::default() };
+        };
+        let RoundHistory { rest_until, source_bytes, copied_records, copied_bytes, live_bytes } =
+            history;
+        let recent = Round { source_bytes, copied_records, copied_bytes, dropped_records: 0 };
+        Self { rest_until: rest_until.min(longest_rest), recent, last_live: live_bytes }
+    }
+
+    /// Returns the history for the next opening.
+    pub(super) fn history(&self) -> RoundHistory {
+        let Round { source_bytes, copied_records, copied_bytes, .. } = self.recent;
+        let (rest_until, live_bytes) = (self.rest_until, self.last_live);
+        RoundHistory { rest_until, source_bytes, copied_records, copied_bytes, live_bytes }
     }
 
     /// Returns the end of the space of a store with a space ratio, in percent, whose index has
@@ -154,6 +174,23 @@ mod tests {
         assert_eq!(policy.due(unflushed), Some(1100));
         // Copies may go on after the end for values.
         assert_eq!(policy.due(space(1000, 9000)), Some(5000));
+    }
+
+    #[test]
+    fn an_opening_goes_on_with_the_history() {
+        let log = [1000, 9000];
+        // Growth counts from the first opening on.
+        let first = Policy::of(None, log);
+        assert_eq!(first.rest_until, 9500);
+        assert_eq!(Policy::of(Some(first.history()), [1000, 9400]).rest_until, 9500);
+        // The log may end earlier after a recovery.
+        assert_eq!(Policy::of(Some(first.history()), [1000, 2600]).rest_until, 2700);
+        let mut policy = Policy::default();
+        let round = Round { source_bytes: 800, copied_bytes: 200, ..Round::default() };
+        policy.note(Round { copied_records: 10, ..round }, space(1000, 9000));
+        let opened = Policy::of(Some(policy.history()), log);
+        assert_eq!((opened.live(8000), opened.live_of(150)), (2000, 3000));
+        assert_eq!((policy.live(8000), policy.live_of(150)), (2000, 3000));
     }
 
     #[test]

@@ -14,9 +14,6 @@ use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_runtime::Handle;
 use std::sync::Arc;
 
-/// No round by the space ratio begins before the log has grown by this part since the opening.
-const OPENING_PART: u64 = 16;
-
 /// The rounds of one store.
 pub(super) struct Rounds {
     // Fixed after opening.
@@ -39,16 +36,16 @@ struct Done {
 impl Rounds {
     pub(super) fn new(checkpoints: Arc<Checkpoints>) -> Self {
         let core = checkpoints.core();
-        let policy = match core.space.sizes() {
-            Some(_) => Policy::default(),
-            // An opening that changes little compacts nothing.
-            None => {
-                let [begin, tail] = [core.log.pages().begin(), core.log.tail_address()];
-                Policy::resting_until(tail.raw() + (tail.raw() - begin.raw()) / OPENING_PART)
-            }
+        let addresses = [core.log.pages().begin(), core.log.tail_address()].map(Address::raw);
+        let policy = match (core.space.history(), core.space.sizes()) {
+            // Within a budget space is short whatever is known.
+            (None, Some(_)) => Policy::default(),
+            (history, _) => Policy::of(history, addresses),
         };
         let done = Mutex::new(Done { policy, ..Done::default() });
-        Self { checkpoints, drops: Drops::default(), done }
+        let rounds = Self { checkpoints, drops: Drops::default(), done };
+        rounds.keep_history(&rounds.done());
+        rounds
     }
 
     pub(super) fn core(&self) -> &Arc<StoreInner> {
@@ -169,6 +166,14 @@ impl Rounds {
                 done.failed += u64::from(error.kind() != ErrorKind::Busy);
                 space.into_iter().for_each(|space| done.policy.note_failed(space));
             }
+        }
+        self.keep_history(&done);
+    }
+
+    /// Gives the history to the next checkpoint, if the store compacts by itself.
+    fn keep_history(&self, done: &Done) {
+        if self.has_policy() && !self.core().config.cache {
+            self.core().space.set_history(Some(done.policy.history()));
         }
     }
 

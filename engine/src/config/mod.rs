@@ -100,9 +100,9 @@ pub struct Config {
     /// smaller ratio costs more writes: overwritten evenly, a store writes each byte about
     /// `ratio / (ratio - 1)` times at most.
     ///
-    /// Nothing is known about the records after an opening. So the first round comes when the log
-    /// has grown by a 16th since then, and a store that is always closed before that does not
-    /// compact.
+    /// Checkpoints keep the estimate, so later openings go on with it. A store that is opened with
+    /// a ratio for the first time compacts when the log has grown by a 16th, over any number of
+    /// openings.
     ///
     /// It is no limit: writers do not wait. [`disk`](Self::disk) is one, and may be set as well. A
     /// [cache](Self::cache) ignores it. Default: none.

@@ -131,6 +131,7 @@ impl Opening {
         let next_token = checkpoint_files.remove_debris().await?;
         let schedule = Schedule::of(&core.config);
         admit_read_only(&*self.directory, &core.log);
+        core.space.set_history(checkpoint_files.manifest().rounds);
         let (core, handle) = (Arc::new(core), self.handle.clone());
         let checkpoints = Checkpoints::new(checkpoint_files, handle, core, schedule, next_token);
         let checkpoints = Arc::new(checkpoints);

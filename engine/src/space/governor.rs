@@ -17,6 +17,7 @@
 //! A store may be opened with a smaller budget than its files take. Then the budget is what they
 //! take, and the pages for deletions and copies, until there is less; it never goes up.
 
+use super::history::RoundHistory;
 use crate::config::space_sizes::SpaceSizes;
 use crate::hybrid_log::{HybridLog, Limits};
 use kvick_io::sync::{Mutex, MutexGuard};
@@ -54,6 +55,8 @@ pub(crate) struct SpaceGovernor {
     sizes: Option<SpaceSizes>,
     // Under its lock.
     division: Mutex<Division>,
+    // Under its lock: for the next manifest.
+    history: Mutex<Option<RoundHistory>>,
 }
 
 impl Division {
@@ -99,12 +102,22 @@ impl SpaceGovernor {
     /// Creates the governor of a store. It limits nothing before the first division.
     pub(crate) fn new(sizes: Option<SpaceSizes>) -> Self {
         let division = Division { limit: u64::MAX, ..Division::default() };
-        Self { sizes, division: Mutex::new(division) }
+        Self { sizes, division: Mutex::new(division), history: Mutex::default() }
     }
 
     /// Returns the sizes of the budget, if there is one.
     pub(crate) fn sizes(&self) -> Option<&SpaceSizes> {
         self.sizes.as_ref()
+    }
+
+    /// Returns the history of the rounds of compaction, if there is one.
+    pub(crate) fn history(&self) -> Option<RoundHistory> {
+        *self.history.lock().expect("nothing panics under it")
+    }
+
+    /// Sets the history of the rounds of compaction.
+    pub(crate) fn set_history(&self, history: Option<RoundHistory>) {
+        *self.history.lock().expect("nothing panics under it") = history;
     }
 
     /// Returns the present division.

@@ -11,8 +11,9 @@ pub struct SpaceStats {
     /// Without a budget only the files of the log count.
     pub used_bytes: u64,
     /// The estimate of the bytes of the log that are still needed. It has the share of live records
-    /// that recent rounds of compaction have found in the oldest part of the log. Before the first
-    /// round it is the whole log.
+    /// that recent rounds of compaction have found in the oldest part of the log, also in earlier
+    /// openings. Before the first round it is the whole log, and in a store that never compacted
+    /// by itself.
     pub live_bytes: u64,
     /// The rest of the log by the same estimate: compaction can free it.
     pub dead_bytes: u64,

@@ -20,6 +20,7 @@ use crate::base::wall_clock::WallClock;
 use crate::hybrid_log::{Life, Units};
 use crate::manifest::publish::Publishable;
 use crate::manifest::text::{self, Edition};
+use crate::space::RoundHistory;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -49,6 +50,9 @@ pub(crate) struct Manifest {
     #[serde(default, skip_serializing_if = "text::is_zero")]
     pub(crate) clock: u32,
     pub(crate) store: StoreFormat,
+    /// The history of the rounds of compaction, in a store that compacts by itself, or once did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rounds: Option<RoundHistory>,
     /// The kept checkpoints by token, ascending. The last one is the newest.
     #[serde(default)]
     pub(crate) checkpoints: Vec<CheckpointEntry>,
@@ -73,6 +77,7 @@ impl Manifest {
             life_begin: Life::FIRST.begin().raw(),
             clock: 0,
             store,
+            rounds: None,
             checkpoints: Vec::new(),
             indexes: Vec::new(),
             passed_over: BTreeSet::new(),

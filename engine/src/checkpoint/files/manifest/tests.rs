@@ -29,6 +29,14 @@ fn manifest() -> Manifest {
     let session = "000000000000000a0000000000000001".parse().expect("an id");
     let mut manifest = Manifest::new(store);
     manifest.next_token = 9;
+    let [copied_records, copied_bytes, live_bytes] = [10, 300, 900];
+    manifest.rounds = Some(RoundHistory {
+        rest_until: 2500,
+        source_bytes: 504,
+        copied_records,
+        copied_bytes,
+        live_bytes,
+    });
     manifest.indexes = vec![IndexImage { start: 64, end: 700, buckets: 8, stream: stream(5) }];
     manifest.checkpoints = vec![CheckpointEntry {
         token: 8,
