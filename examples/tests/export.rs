@@ -12,15 +12,21 @@ use std::path::Path;
 use futures::TryStreamExt;
 use kvick::config::ByteSize;
 use kvick::runtime::block_on;
-use kvick::{Config, FasterKv};
+use kvick::{Config, ErrorKind, FasterKv};
 use line::Line;
 use transfer::{Failed, Table, export, import};
 
 type Records = BTreeMap<String, Vec<u8>>;
 
+/// Opens the store when its directory is free. A dropped store ends in the background.
 async fn open(path: &Path) -> Table {
-    let config = Config::default().with_memory(ByteSize::mib(1));
-    FasterKv::open(path, config).await.expect("a sound disk")
+    loop {
+        let config = Config::default().with_memory(ByteSize::mib(1));
+        match FasterKv::open(path, config).await {
+            Err(error) if error.kind() == ErrorKind::InUse => {}
+            opened => return opened.expect("a sound disk"),
+        }
+    }
 }
 
 async fn records_of(table: &Table) -> Records {
