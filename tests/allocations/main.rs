@@ -1,6 +1,7 @@
 //! The allocations of operations: none in memory, small futures, and a bound for long values.
 
 mod expiry;
+mod idle_sessions;
 mod long_values;
 
 use std::fmt::Debug;

@@ -8,6 +8,8 @@
 //! counts through one pointer, and its counts are those of the table. The counts of the store are
 //! the sums of all tables. Another table than before costs some nanoseconds.
 
+mod scratch;
+
 use crate::epoch::{Epoch, Guard, Participant};
 use crate::record::TableNumber;
 use crate::statistics::{Counter, Counters, Stats, TableStats};
@@ -17,6 +19,7 @@ use crate::store::sessions::serial_counter::SerialCounter;
 use crate::store::sessions::state::SessionState;
 use crossbeam_utils::CachePadded;
 use kvick_io::sync::{Mutex, MutexGuard};
+use scratch::Scratch;
 use std::collections::BTreeMap;
 use std::mem::{replace, take};
 use std::sync::Arc;
@@ -29,7 +32,7 @@ type SharedCounters = Arc<CachePadded<Counters>>;
 pub(crate) struct ExecutionContext {
     // Owner only.
     participant: Participant,
-    scratch: Vec<u8>,
+    scratch: Scratch,
     until_yield: u32,
     /// The table of the last operation.
     table: TableNumber,
@@ -56,8 +59,7 @@ pub(crate) struct OperationContext<'s> {
     pub(crate) serial: &'s SerialCounter,
     /// `Some` only in the seat of a session.
     pub(crate) ledger: &'s Option<Arc<SessionState>>,
-    /// Empty at first. Its capacity is kept from one operation to the next.
-    pub(crate) scratch: &'s mut Vec<u8>,
+    pub(crate) scratch: &'s mut Scratch,
     /// The results of earlier waits of the operation.
     pub(crate) pending: &'s PendingState,
 }
@@ -66,7 +68,6 @@ impl OperationContext<'_> {
     /// Returns the same tools, for the next operation under the same guard.
     #[inline(always)]
     pub(crate) fn again(&mut self) -> OperationContext<'_> {
-        self.scratch.clear();
         OperationContext { scratch: self.scratch, ..*self }
     }
 }
@@ -85,7 +86,6 @@ impl ExecutionContext {
         }
         let Self { participant, scratch, counters, serial, ledger, .. } = self;
         participant.protected(|guard| {
-            scratch.clear();
             let pending = &NOTHING_PENDING;
             body(OperationContext { guard, counters, serial, ledger, scratch, pending })
         })
@@ -148,8 +148,9 @@ impl ExecutionContext {
 
 impl ExecutionContext {
     /// The memory of a seat, in bytes: itself, its serial number, its place among the participants,
-    /// and what allocations add.
+    /// the buffer that it keeps, and what allocations add.
     pub(crate) const BYTES: usize = size_of::<Self>()
+        + Scratch::KEPT
         + size_of::<CachePadded<SerialCounter>>()
         + 2 * size_of::<CachePadded<u64>>();
     /// The memory of the counters of a seat for one table, in bytes, with what an allocation adds.
@@ -193,7 +194,7 @@ impl ContextRegistry {
         let place = self.seats().enter();
         ExecutionContext {
             participant: epoch.register(),
-            scratch: Vec::new(),
+            scratch: Scratch::default(),
             until_yield: yield_every,
             place,
             table,

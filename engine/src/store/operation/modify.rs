@@ -246,10 +246,9 @@ impl<'t> RmwAttempt<'t, '_> {
             let replaced = Replaced { value: &current[..width], expiry: record.expiry(layout) };
             return self.copy::<K, V, C>(Some(replaced), change);
         }
-        let mut bytes = std::mem::take(self.tools.scratch);
-        bytes.clear();
+        let mut bytes = self.tools.scratch.take();
         let Ok((state, expiry)) = record.copy_with_expiry(layout, &mut bytes) else {
-            *self.tools.scratch = bytes;
+            self.tools.scratch.give_back(bytes);
             return Ok(None);
         };
         let in_pieces = record.info().is_in_pieces(layout);
@@ -278,7 +277,7 @@ impl<'t> RmwAttempt<'t, '_> {
         } else {
             self.replace::<K, V, C>(found, current, change)
         };
-        *self.tools.scratch = bytes;
+        self.tools.scratch.give_back(bytes);
         result
     }
 

@@ -6,7 +6,7 @@ use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::codec::{Expires, Key, Value};
 use crate::hybrid_log::Region;
-use crate::record::{ExpiryWord, StoredRecord};
+use crate::record::{ExpiryWord, Layout, RecordRef, StoredRecord};
 use crate::statistics::{Counter, Counters};
 use crate::store::context::OperationContext;
 use crate::store::expiry::Expiry;
@@ -256,21 +256,38 @@ fn read_in_memory<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
         Some(Gathered::Dropped) => return Ok(Attempt::Done(None)),
         None => {}
     }
+    let mut value = tools.scratch.take();
+    let step = match copy_unchanged(record, layout, &mut value) {
+        None => Ok(Attempt::Blocked(Blocked::Contended)),
+        // The value may be a newer one than the one whose expiry was asked for above.
+        Some(expiry) if layout.has_expiry && moment.has_passed(expiry) => {
+            Ok(expired(tools.counters))
+        }
+        Some(_) if in_pieces => {
+            let list = Box::new((address, value.clone()));
+            Ok(Attempt::Blocked(Blocked::OverflowValue(list)))
+        }
+        Some(_) => reader.read(&value).map(|output| Attempt::Done(Some(output))),
+    };
+    tools.scratch.give_back(value);
+    step
+}
+
+/// Copies a value that writers may change. Returns its expiry, or `None` if writers were in the way
+/// at each try.
+#[inline(always)]
+fn copy_unchanged(
+    record: RecordRef<'_>,
+    layout: Layout,
+    value: &mut Vec<u8>,
+) -> Option<ExpiryWord> {
     for _ in 0..TRIES {
-        if let Ok((_, expiry)) = record.copy_with_expiry(layout, tools.scratch) {
-            // The value may be a newer one than the one whose expiry was asked for above.
-            if layout.has_expiry && moment.has_passed(expiry) {
-                return Ok(expired(tools.counters));
-            }
-            return Ok(if in_pieces {
-                Attempt::Blocked(Blocked::OverflowValue(Box::new((address, tools.scratch.clone()))))
-            } else {
-                Attempt::Done(Some(reader.read(tools.scratch)?))
-            });
+        if let Ok((_, expiry)) = record.copy_with_expiry(layout, value) {
+            return Some(expiry);
         }
         kvick_io::sync::hint::spin_loop();
     }
-    Ok(Attempt::Blocked(Blocked::Contended))
+    None
 }
 
 #[cold]

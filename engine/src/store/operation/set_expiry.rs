@@ -165,12 +165,11 @@ impl Once<'_, '_> {
             Region::Fuzzy => Some(Attempt::Blocked(Blocked::Fuzzy(found.address))),
             _ if found.record.expiry(S::LAYOUT) == self.expiry => Some(Attempt::Done(true)),
             _ => {
-                let mut value = std::mem::take(self.tools.scratch);
-                value.clear();
+                let mut value = self.tools.scratch.take();
                 let copied = found.record.copy_value(S::LAYOUT, &mut value);
                 let content = kind::<S>(found.info);
                 let step = copied.ok().and_then(|_| self.append::<S>(content, &value));
-                *self.tools.scratch = value;
+                self.tools.scratch.give_back(value);
                 step
             }
         }
