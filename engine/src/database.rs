@@ -1,5 +1,6 @@
 //! A store of many tables, and the descriptions of its tables.
 
+use crate::backup;
 use crate::base::error::{Error, Result};
 use crate::base::health::Health;
 use crate::checkpoint::{Info, RemovalJob, Request, StoreFormat, TableChange, TableFormat, Token};
@@ -11,8 +12,10 @@ use crate::recovery::{Report, TypeNames};
 use crate::statistics::Stats;
 use crate::store::sessions::identity::{CommitPoint, SessionId as Id};
 use crate::store::{StoreInner, TableInner};
+use kvick_io::Directory;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use tracing::Instrument;
 
@@ -213,6 +216,21 @@ impl Database {
     /// [`FasterKv::checkpoint`](crate::FasterKv::checkpoint).
     pub fn checkpoint(&self) -> Request<'_> {
         Request::new(&self.lifecycle.checkpoints)
+    }
+
+    /// See [`FasterKv::backup`](crate::FasterKv::backup).
+    pub fn backup(&self, path: impl AsRef<Path>) -> backup::Request<'_> {
+        backup::Request::to_path(&self.lifecycle.checkpoints, path.as_ref())
+    }
+
+    /// See [`FasterKv::backup_to_directory`](crate::FasterKv::backup_to_directory).
+    pub fn backup_to_directory(&self, directory: Arc<dyn Directory>) -> backup::Request<'_> {
+        backup::Request::to_directory(&self.lifecycle.checkpoints, directory)
+    }
+
+    /// See [`FasterKv::files_of`](crate::FasterKv::files_of).
+    pub async fn files_of(&self, token: Token) -> Result<Vec<backup::File>> {
+        backup::files_of(&self.lifecycle.checkpoints, token).await
     }
 
     /// See [`FasterKv::compact`](crate::FasterKv::compact).

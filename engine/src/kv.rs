@@ -1,5 +1,6 @@
 //! The handle of a store, and the functions that open a store.
 
+mod backups;
 mod computed;
 mod expiry;
 mod feeds;

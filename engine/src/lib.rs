@@ -21,6 +21,7 @@
 //! | [`codec`] | types as keys and values, and how to write one |
 //! | [`config`] | sizes, backends |
 //! | [`checkpoint`] | how to take a checkpoint, and its progress |
+//! | [`backup`] | copies of a running store |
 //! | [`recovery`] | what an opening has found |
 //! | [`log`] | settings, readers, followers and checks of a log |
 //! | [`stats`] | counts, bytes, health |
@@ -64,6 +65,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc(test(attr(deny(warnings))))]
 
+pub mod backup;
 mod base;
 #[doc(hidden)]
 pub mod bench_support;

@@ -1,5 +1,6 @@
 //! One module for each feature, on real runtimes and devices.
 
+mod backups;
 mod basics;
 mod batches;
 mod budgets;

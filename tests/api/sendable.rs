@@ -52,6 +52,8 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     ask(asked, "kv.rs", "flush_and_evict", || store.flush_and_evict());
     ask(asked, "kv.rs", "close", || store.close());
     ask(asked, "request.rs", "into_future", || store.checkpoint().into_future());
+    ask(asked, "request.rs", "into_future", || store.backup("").into_future());
+    ask(asked, "backups.rs", "files_of", || store.files_of(token));
     ask(asked, "request.rs", "start", || store.checkpoint().start().map(|it| (it.progress(), it)));
     ask(asked, "operations.rs", "read_many", || store.read_many(&[1]));
     ask(asked, "operations.rs", "upsert_many", || store.upsert_many(&pairs));
@@ -107,6 +109,7 @@ fn ask_expiring(asked: &mut Asked, store: &FasterKv<u64, Expiring<u64>>) {
 
 fn ask_database(asked: &mut Asked, database: &Database) {
     let token = checkpoint::Token::new(1);
+    ask(asked, "database.rs", "files_of", || database.files_of(token));
     ask(asked, "database.rs", "open", || Database::open("", Config::default()));
     ask(asked, "tables.rs", "table", || database.table::<String, [u8]>("it"));
     ask(asked, "database.rs", "rename_table", || database.rename_table("it", "other"));

@@ -3,6 +3,7 @@
 //!
 //! `SEED=7 cargo test -p tests --test sim -- NAME` replays one run of one test.
 
+mod backups;
 mod bounded;
 mod budgets;
 mod cache;

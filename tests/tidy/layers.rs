@@ -44,7 +44,7 @@ const RUNTIME: [(&str, &str); 10] = [
     ("simulation", "task executor handle"),
 ];
 
-const ENGINE: [(&str, &str); 28] = [
+const ENGINE: [(&str, &str); 29] = [
     ("codec", ""),
     ("base", "codec"),
     ("guide", ""),
@@ -73,15 +73,19 @@ const ENGINE: [(&str, &str); 28] = [
     ),
     ("compaction", "base codec config statistics hybrid_log space store checkpoint"),
     ("inspect", "base manifest record config hybrid_log store checkpoint"),
+    ("backup", "base manifest config hybrid_log opening store checkpoint inspect"),
     ("lifecycle", "base record config opening store checkpoint compaction recovery"),
     ("session", "codec base store futures lifecycle"),
     ("scan", "base codec record store lifecycle"),
     ("feed", "base codec store lifecycle"),
-    ("database", "base record config statistics store checkpoint compaction recovery lifecycle"),
+    (
+        "database",
+        "base record config statistics store checkpoint backup compaction recovery lifecycle",
+    ),
     (
         "kv",
-        "base codec config statistics store futures checkpoint compaction recovery session scan \
-         feed database",
+        "base codec config statistics store futures checkpoint backup compaction recovery session \
+         scan feed database",
     ),
     ("builder", "base codec config opening checkpoint compaction recovery lifecycle database kv"),
 ];

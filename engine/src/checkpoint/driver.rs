@@ -2,6 +2,7 @@
 
 use super::files::checkpoint_files::CheckpointFiles;
 use super::files::manifest::{Manifest, TableFormat};
+use super::files::needs::PinnedCheckpoint;
 use super::files::points::Layers;
 use super::files::space::beside;
 use super::jobs::{Job, Jobs, RemovalJob};
@@ -75,7 +76,7 @@ impl Checkpoints {
         &self.jobs
     }
 
-    pub(super) fn checkpoint_files(&self) -> &CheckpointFiles {
+    pub(crate) fn checkpoint_files(&self) -> &CheckpointFiles {
         &self.checkpoint_files
     }
 
@@ -141,6 +142,25 @@ impl Checkpoints {
     /// Returns the tables that are not dropped, by number.
     pub(crate) fn tables(&self) -> Vec<TableFormat> {
         self.checkpoint_files.manifest().store.live_tables().cloned().collect()
+    }
+
+    /// Pins a checkpoint, so that its files stay: the given one, or the newest that survives power
+    /// cuts.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the store has no such checkpoint.
+    pub(crate) fn pin(&self, token: Option<CheckpointToken>) -> Result<PinnedCheckpoint> {
+        if let Some(token) = token {
+            return self.checkpoint_files.pin(token.version()).ok_or_else(|| not_kept(token));
+        }
+        loop {
+            let newest = self.checkpoint_files.manifest().newest_safe();
+            let newest = newest.ok_or_else(|| Error::invalid("the store has no checkpoint yet"))?;
+            // `None` if a newer one has replaced it meanwhile.
+            if let Some(pinned) = self.checkpoint_files.pin(newest) {
+                return Ok(pinned);
+            }
+        }
     }
 
     /// Returns the kept checkpoints, oldest first.
@@ -406,11 +426,17 @@ impl Checkpoints {
     }
 }
 
+/// Returns the error of a checkpoint that the store does not have.
+#[cold]
+fn not_kept(token: CheckpointToken) -> Error {
+    let what = "the store keeps no such one; `checkpoints()` lists them";
+    Error::invalid(format!("checkpoint {token}: {what}"))
+}
+
 fn remove_one(manifest: &mut Manifest, token: CheckpointToken) -> Result<()> {
     let CheckpointToken(number) = token;
     if manifest.checkpoint(number).is_none() {
-        let what = "the store keeps no such one; `checkpoints()` lists them";
-        return Err(Error::invalid(format!("checkpoint {token}: {what}")));
+        return Err(not_kept(token));
     }
     if manifest.checkpoints.last().is_some_and(|newest| newest.token == number) {
         let what = "the newest one stays, since sessions were told that it has their operations";

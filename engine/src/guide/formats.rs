@@ -40,55 +40,41 @@
 //! way to copy the files of a log. To copy a running log, read it with a
 //! [`log::Follower`](crate::log::Follower) and append the entries to another log.
 //!
-//! *A checkpoint of a running store*: take a checkpoint, copy `manifest` **first**, then all other
-//! files. Take and remove no checkpoint during the copy. Everything that the manifest names is
-//! immutable until then. Bytes of the log after the checkpoint may be copied too; the next opening
-//! removes them. At last check the copy with [`inspect`](crate::inspect()).
+//! *A running store*: [`backup`](crate::FasterKv::backup) takes a checkpoint, copies its files, and
+//! checks every copied byte. Operations continue.
 //!
 //! ```
-//! use kvick::io::ReadOnlyDirectory;
 //! use kvick::{Config, FasterKv};
-//! use std::path::Path;
-//! use std::sync::Arc;
-//! use std::{fs, io};
-//!
-//! /// Copies the files of a store, the manifest first.
-//! fn copy(from: &Path, to: &Path) -> io::Result<()> {
-//!     fs::create_dir_all(to)?;
-//!     fs::copy(from.join("manifest"), to.join("manifest"))?;
-//!     for entry in fs::read_dir(from)? {
-//!         let name = entry?.file_name();
-//!         // `manifest` is copied already; the other two mean nothing in a copy.
-//!         let is_left_out = ["manifest", "manifest.new", "lock"].iter().any(|left| name == *left);
-//!         if !is_left_out {
-//!             fs::copy(from.join(&name), to.join(&name))?;
-//!         }
-//!     }
-//!     Ok(())
-//! }
+//! # use std::path::Path;
 //!
 //! # kvick::runtime::block_on(async {
 //! # let place = tempfile::tempdir().unwrap();
-//! # let (data, backup) = (place.path().join("data"), place.path().join("backup"));
+//! # let (data, monday) = (place.path().join("data"), place.path().join("monday"));
 //! # #[cfg(any())]
-//! let (data, backup) = (Path::new("data"), Path::new("backup"));
+//! let (data, monday) = (Path::new("data"), Path::new("monday"));
 //! let store: FasterKv<u64, u64> = FasterKv::open(&data, Config::default()).await?;
 //! store.upsert(&1, &10).await?;
-//! let checkpoint = store.checkpoint().await?;
+//! let backup = store.backup(&monday).await?;
 //! store.upsert(&1, &11).await?; // the store goes on
-//! copy(&data, &backup).expect("the copy has space");
 //!
-//! let directory = ReadOnlyDirectory::open(&backup).expect("it is there");
-//! let inspection = kvick::inspect(Arc::new(directory)).await?;
-//! assert!(inspection.problems.is_empty(), "{inspection}");
-//!
-//! let restored: FasterKv<u64, u64> = FasterKv::open(&backup, Config::default()).await?;
-//! assert_eq!(restored.recovery().and_then(|report| report.chosen), Some(checkpoint.token));
+//! let restored: FasterKv<u64, u64> = FasterKv::open(&monday, Config::default()).await?;
+//! assert_eq!(restored.recovery().and_then(|report| report.chosen), Some(backup.token));
 //! assert_eq!(restored.read(&1).await?, Some(10));
 //! # restored.close().await?;
 //! # store.close().await
 //! # }).unwrap();
 //! ```
+//!
+//! To *restore*, close the store, move its directory away, and open a copy of the backup in its
+//! place. To *move* a store to another machine, back it up, move the directory, and open it there.
+//! The machines may have other devices and memories, as long as a block of the device is no larger
+//! than a unit of the store (512 bytes or 4 KiB).
+//!
+//! *Incremental copies* by other programs: [`files_of`](crate::FasterKv::files_of) names the files
+//! of a checkpoint. Copy `manifest` first and then those of the files that the last copy lacks;
+//! files of the log other than the last stay as they are. Keep the checkpoint meanwhile
+//! ([`keep_checkpoints`](crate::Config::keep_checkpoints)), open the copy with its token
+//! ([`recover`](crate::FasterKv::recover)), and check it with [`inspect`](crate::inspect()).
 //!
 //! A copy is a store like any other. Two copies that both go on are two stores; do not mix their
 //! files.

@@ -311,7 +311,7 @@
 //! ```
 //!
 //! # Backup
-//! Copy a checkpoint while the store runs, and check the copy: see
+//! [`backup`](crate::FasterKv::backup) copies a running store: see
 //! [`formats`](super::formats#backup).
 //!
 //! # A queue

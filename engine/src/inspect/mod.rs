@@ -138,10 +138,8 @@ impl Manifests {
             let sound_sizes = manifest.store.check_sizes();
             match sound_sizes {
                 Ok(()) => {
-                    let layouts = manifest.store.layouts();
-                    let mut check = Check::new(directory, (&manifest, &layouts), &mut problems);
-                    inspection.indexes = check.indexes().await;
-                    inspection.checkpoints = check.checkpoints(&inspection.indexes).await;
+                    (inspection.indexes, inspection.checkpoints) =
+                        check(directory, &manifest, &mut problems).await;
                 }
                 Err(error) => problems.note(&error, (MANIFEST, 0)),
             }
@@ -187,6 +185,33 @@ impl Manifests {
             }
         }
     }
+}
+
+/// Checks everything that a manifest names. Its sizes are sound.
+async fn check(
+    directory: &Arc<dyn Directory>,
+    manifest: &Manifest,
+    problems: &mut Problems,
+) -> (Vec<InspectedIndex>, Vec<InspectedCheckpoint>) {
+    let layouts = manifest.store.layouts();
+    let mut check = Check::new(directory, (manifest, &layouts), problems);
+    let indexes = check.indexes().await;
+    let checkpoints = check.checkpoints(&indexes).await;
+    (indexes, checkpoints)
+}
+
+/// Returns the problems of the files in `directory` that `manifest` names, which is not there yet.
+///
+/// # Errors
+/// `Io` if the directory cannot be listed.
+pub(crate) async fn problems_of(
+    directory: &Arc<dyn Directory>,
+    manifest: &Manifest,
+) -> Result<Vec<Problem>> {
+    let names = list(&**directory).await?;
+    let mut problems = Problems::new(files::lengths(&**directory, names).await);
+    check(directory, manifest, &mut problems).await;
+    Ok(problems.into_list())
 }
 
 async fn read(directory: &dyn Directory, name: &str) -> Found {

@@ -7,6 +7,7 @@
 //! | `manifest.new` | the next one, before its rename |
 //! | `manifest.copy` | the same as `manifest`, for when that is damaged |
 //! | `log.000000` ... | the log |
+//! | `backup.unfinished` | nothing: the other files are of a backup that is not complete |
 
 use crate::base::error::{Error, Result};
 use kvick_io::Directory;
@@ -16,6 +17,7 @@ pub(crate) const MANIFEST: &str = "manifest";
 pub(crate) const COPY: &str = "manifest.copy";
 pub(crate) const LOG: &str = "log";
 pub(crate) const NEW: &str = "manifest.new";
+pub(crate) const UNFINISHED_BACKUP: &str = "backup.unfinished";
 
 /// Returns the sorted names of the files in a directory.
 pub(crate) async fn list(directory: &dyn Directory) -> Result<Vec<String>> {

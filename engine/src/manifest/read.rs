@@ -5,9 +5,10 @@
 //! | a sound manifest | that manifest |
 //! | a damaged or missing manifest, and a copy | an error; with `allow_fallback` the copy |
 //! | a damaged manifest, and no copy | an error |
+//! | neither, and the mark of a backup | an error |
 //! | neither | `None` |
 
-use super::files::{COPY, MANIFEST};
+use super::files::{COPY, MANIFEST, UNFINISHED_BACKUP};
 use super::publish::Publishable;
 use super::text::{RESTORE_ONE, USE_COPY};
 use crate::base::error::{Error, ErrorKind, Result};
@@ -45,8 +46,8 @@ pub(crate) async fn read_sound_manifest<M: Publishable>(
 ///
 /// # Errors
 /// `Corrupt` or `NotFound` for a damaged or missing manifest, whose copy may not be used or is
-/// damaged, too. `Unsupported` for another format. Others as the directory reports them: they give
-/// up no manifest.
+/// damaged, too. `AlreadyExists` for an unfinished backup. `Unsupported` for another format. Others
+/// as the directory reports them: they give up no manifest.
 pub(crate) async fn read_manifest<M: Publishable>(
     directory: &dyn Directory,
     files: &[String],
@@ -61,6 +62,10 @@ pub(crate) async fn read_manifest<M: Publishable>(
             Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
             Err(error) => damage = Some(error),
         }
+    }
+    if damage.is_none() && !has(COPY) && has(UNFINISHED_BACKUP) {
+        let what = "an unfinished backup; take the backup again, or delete these files";
+        return Err(Error::already_exists(directory.describe(), what));
     }
     if !has(COPY) {
         return damage.map_or(Ok(None), Err);

@@ -302,7 +302,7 @@ impl StoreInner {
     }
 
     #[inline(always)]
-    pub(in crate::store) fn check_read(&self) -> Result<()> {
+    pub(crate) fn check_read(&self) -> Result<()> {
         self.log.health().check_read()
     }
 }

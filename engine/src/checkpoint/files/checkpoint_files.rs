@@ -13,9 +13,10 @@
 //! 3. The same holds for segments of the log, which are removed from its low end.
 //! 4. A file is debris if no manifest names it that a power cut may leave: neither `manifest`, nor
 //!    the manifest before it, until `manifest` is durable. The holder of the lock may remove
-//!    debris.
+//!    debris, except the files of pinned checkpoints (`needs`).
 
 use super::manifest::{CheckpointEntry, Manifest};
+use super::needs::{Needs, PinnedCheckpoint, Pins};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::kinds::Durability;
@@ -45,23 +46,10 @@ pub(crate) struct CheckpointFiles {
     publishing: futures::lock::Mutex<()>,
     // Under its lock: the manifest that was published last, or adopted since.
     manifest: Mutex<Manifest>,
-    // Under its lock.
-    durable: Mutex<Durable>,
-}
-
-/// The needs of the newest durable manifest, which a power cut may leave as the newest of all.
-#[derive(Debug)]
-struct Durable {
-    files: BTreeSet<String>,
-    log_from: Address,
-    has_checkpoints: bool,
-}
-
-impl Durable {
-    fn of(manifest: &Manifest) -> Self {
-        let has_checkpoints = !manifest.checkpoints.is_empty();
-        Self { files: manifest.files(), log_from: manifest.log_needed_from(), has_checkpoints }
-    }
+    // Under its lock: the needs of the newest durable manifest, which a power cut may leave as the
+    // newest of all.
+    durable: Mutex<Needs>,
+    pins: Arc<Pins>,
 }
 
 impl CheckpointFiles {
@@ -73,10 +61,11 @@ impl CheckpointFiles {
         clock: Arc<WallClock>,
     ) -> Self {
         let segment_bytes = manifest.store.segment_bytes;
-        let durable = Mutex::new(Durable::of(&manifest));
+        let durable = Mutex::new(Needs::of(&manifest));
         let publishing = futures::lock::Mutex::new(());
         let manifest = Mutex::new(manifest);
-        Self { directory, segment_bytes, clock, publishing, manifest, durable }
+        let pins = Arc::default();
+        Self { directory, segment_bytes, clock, publishing, manifest, durable, pins }
     }
 
     /// Replaces the manifest in memory. `manifest` names the same files as the manifest on the
@@ -181,7 +170,7 @@ impl CheckpointFiles {
     fn counts(&self, manifest: Manifest, synced: bool) {
         debug_assert!(self.publishing.try_lock().is_none(), "manifests are published in turn");
         if synced {
-            *self.durable.lock().expect("nothing panics under it") = Durable::of(&manifest);
+            *self.durable.lock().expect("nothing panics under it") = Needs::of(&manifest);
         }
         *self.manifest() = manifest;
     }
@@ -192,12 +181,24 @@ impl CheckpointFiles {
         durable || !self.manifest().checkpoints.is_empty()
     }
 
-    /// Returns the first address of the log that a kept checkpoint needs, also after a power cut.
+    /// Returns the first address of the log that a kept checkpoint needs, also after a power cut,
+    /// or a pinned one.
     pub(crate) fn log_needed_from(&self) -> Address {
+        let kept = self.manifest().log_needed_from();
         let durable = self.durable.lock().expect("nothing panics under it").log_from;
-        self.manifest().log_needed_from().min(durable)
+        let needed = kept.min(durable);
+        // After the manifest: a pin of a checkpoint that has gone from it is there by now.
+        self.pins.log_from().map_or(needed, |pinned| needed.min(pinned))
     }
 
+    /// Pins a checkpoint that the store keeps, so that its files stay.
+    pub(crate) fn pin(&self, token: u64) -> Option<PinnedCheckpoint> {
+        let manifest = self.manifest();
+        let only = manifest.with_only(token)?;
+        // Under the lock of the manifest. A task that removes files looks for pins only after the
+        // manifest without the checkpoint has replaced this one.
+        Some(PinnedCheckpoint::new(Arc::clone(&self.pins), only))
+    }
     /// Removes debris. Returns a token above the tokens of all files found. No file name is used
     /// twice, because bytes first written under the name might come back.
     pub(crate) async fn remove_debris(&self) -> Result<u64> {
@@ -231,6 +232,7 @@ impl CheckpointFiles {
             |error| Error::io(format!("removing debris in {}", self.directory.describe()), error);
         let mut named = self.manifest().files();
         named.extend(self.durable.lock().expect("nothing panics under it").files.iter().cloned());
+        self.pins.add_files(&mut named);
         debug_assert!(self.publishing.try_lock().is_none(), "no manifest is published meanwhile");
         let mut free_token = self.manifest().next_token;
         for file in self.directory.list().await.map_err(failed)? {
@@ -278,11 +280,16 @@ pub(crate) fn device_name(kind: &str, token: u64) -> String {
 /// checkpoint.
 pub(crate) fn owner(file: &str) -> Option<(&str, u64)> {
     let (device, _) = files::segment(file)?;
+    kind_and_token(device).map(|(_kind, token)| (device, token))
+}
+
+/// Returns the kind of a device of one checkpoint, and its token. Returns `None` for other devices.
+pub(crate) fn kind_and_token(device: &str) -> Option<(&str, u64)> {
     let (kind, digits) = device.split_once('-')?;
     let token: u64 = digits.parse().ok()?;
     let is_ours = KINDS.contains(&kind) && digits == token.to_string();
     debug_assert!(!is_ours || device == device_name(kind, token), "{device} has one name");
-    is_ours.then_some((device, token))
+    is_ours.then_some((kind, token))
 }
 
 #[cfg(all(test, not(loom)))]

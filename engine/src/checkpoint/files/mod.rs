@@ -4,6 +4,7 @@ pub(crate) mod checkpoint_files;
 pub(crate) mod delta;
 pub(crate) mod index_image;
 pub(crate) mod manifest;
+pub(crate) mod needs;
 pub(crate) mod points;
 pub(super) mod space;
 pub(crate) mod stream;

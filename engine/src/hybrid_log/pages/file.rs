@@ -43,8 +43,8 @@ impl LogFile {
         Self { device, units, place: place.into(), buffers, buffer_bytes, counters }
     }
 
-    pub(crate) fn device(&self) -> &dyn Device {
-        &*self.device
+    pub(crate) fn device(&self) -> &Arc<dyn Device> {
+        &self.device
     }
 
     /// Returns the directory of the log, for messages.

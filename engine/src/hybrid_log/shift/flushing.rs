@@ -116,7 +116,7 @@ impl<'l> Flushing<'l> {
     pub(crate) fn sync_driver(self) -> SyncDriver<'l> {
         let Self { parts, state } = self;
         let (device, place) = (parts.file.device(), parts.file.place());
-        SyncDriver { syncs: &state.syncs, device, place, health: &parts.health }
+        SyncDriver { syncs: &state.syncs, device: &**device, place, health: &parts.health }
     }
 
     /// Returns whether pages wait for the manifest to name the life of this log.

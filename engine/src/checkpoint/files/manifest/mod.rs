@@ -152,6 +152,16 @@ impl Manifest {
         before != (self.checkpoints.len(), self.indexes.len())
     }
 
+    /// Returns a manifest of the same store that has this checkpoint alone.
+    pub(crate) fn with_only(&self, token: u64) -> Option<Self> {
+        self.checkpoint(token)?;
+        let mut only = self.clone();
+        only.checkpoints.retain(|record| record.token == token);
+        only.passed_over.clear();
+        only.drop_images_of_none();
+        Some(only)
+    }
+
     /// Drops the images of the index that no checkpoint uses.
     pub(crate) fn drop_images_of_none(&mut self) {
         self.keep_images(None);

@@ -1,0 +1,57 @@
+//! Backups: copies of a checkpoint of a running store, in other directories.
+//!
+//! Await [`FasterKv::backup`](crate::FasterKv::backup) to take one. The guide explains how to
+//! [restore](crate::guide::formats#backup) it.
+
+// A backup is a directory that opens like any store, with one checkpoint.
+//
+// # Steps
+// ```text
+//   lock the       mark it as     checkpoint,    copy its     check every     manifest,
+//   target     ->  unfinished ->  pinned     ->  files    ->  checksum    ->  then no mark
+// ```
+//
+// # Invariants
+// 1. The files of a pinned checkpoint stay as they are while they are copied. Units of the log are
+//    written once, so the log below the end of the checkpoint does not change.
+// 2. A backup has a manifest only after each file that it names is durable and was read again.
+//    Until then it has a mark, so that no store opens it, and only a backup removes its files.
+// 3. The source writes nothing for a backup but the checkpoint. A backup that is dropped or fails
+//    unpins.
+//
+// # Access
+// `request` is for users. `target` is the directory of the copy, `copying` fills it.
+
+mod copying;
+mod request;
+mod target;
+
+pub use request::BackupRequest as Request;
+
+pub(crate) use request::files_of;
+
+use crate::base::kinds::CheckpointToken;
+use std::time::Duration;
+
+/// A completed backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backup {
+    /// The checkpoint that it has.
+    pub token: CheckpointToken,
+    /// The number of bytes copied.
+    pub bytes: u64,
+    /// The duration, with the checkpoint that was taken first.
+    pub took: Duration,
+}
+
+/// A file that a checkpoint needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct File {
+    /// The name of the file in the directory of the store.
+    pub name: String,
+    /// The number of bytes that the checkpoint needs, from the start of the file. A file of the log
+    /// may have more.
+    pub bytes: u64,
+}

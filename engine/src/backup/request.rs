@@ -1,0 +1,146 @@
+//! Requests for backups.
+
+use super::copying::{Source, copy_all};
+use super::target::Target;
+use super::{Backup, File};
+use crate::base::error::{Error, Result};
+use crate::base::kinds::CheckpointToken;
+use crate::checkpoint::{CheckpointKind, CheckpointPlan, Checkpoints};
+use crate::config::Backend;
+use crate::opening::directory::{check_named, not_opened};
+use kvick_io::{BoxFuture, Directory};
+use std::future::IntoFuture;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tracing::Instrument;
+
+/// Options for a backup. Await the request to take it.
+#[derive(Debug)]
+#[must_use = "a backup is taken when the request is awaited"]
+pub struct BackupRequest<'s> {
+    checkpoints: &'s Checkpoints,
+    place: Place,
+    token: Option<CheckpointToken>,
+}
+
+/// The place of a copy.
+#[derive(Debug)]
+enum Place {
+    Path(PathBuf),
+    Directory(Arc<dyn Directory>),
+}
+
+impl<'s> BackupRequest<'s> {
+    pub(crate) fn to_path(checkpoints: &'s Checkpoints, path: &Path) -> Self {
+        Self { checkpoints, place: Place::Path(path.to_owned()), token: None }
+    }
+
+    pub(crate) fn to_directory(
+        checkpoints: &'s Checkpoints,
+        directory: Arc<dyn Directory>,
+    ) -> Self {
+        Self { checkpoints, place: Place::Directory(directory), token: None }
+    }
+
+    /// Copies this checkpoint, which the store keeps. By default the backup takes a new one. So
+    /// this also works while the store is poisoned.
+    pub fn of(mut self, token: impl Into<Option<CheckpointToken>>) -> Self {
+        self.token = token.into();
+        self
+    }
+
+    async fn take(self) -> Result<Backup> {
+        let Self { checkpoints, place, token } = self;
+        let (core, handle) = (checkpoints.core(), checkpoints.handle());
+        let begun = handle.now();
+        core.check_read()?;
+        refuse_in_memory(checkpoints)?;
+        let target = Target::claim(place.open(checkpoints)?).await?;
+        let filling = async {
+            if token.is_none() {
+                let plan = CheckpointPlan::full(CheckpointKind::Auto);
+                checkpoints.start_in_turn(plan).await?;
+            }
+            let pinned = checkpoints.pin(token)?;
+            let source = Source::of(&pinned, checkpoints).await?;
+            let bytes = copy_all(&source, target.directory()).await?;
+            target.verify(pinned.manifest()).await?;
+            target.publish(pinned.manifest()).await?;
+            Ok((CheckpointToken(source.token()), bytes))
+        };
+        match filling.await {
+            Ok((token, bytes)) => {
+                let took = handle.now().saturating_sub(begun);
+                Ok(Backup { token, bytes, took })
+            }
+            Err(error) => {
+                target.give_up().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl<'s> IntoFuture for BackupRequest<'s> {
+    type Output = Result<Backup>;
+    type IntoFuture = BoxFuture<'s, Result<Backup>>;
+
+    /// Takes the backup, and waits until it is durable and verified.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if the target holds anything but an unfinished backup, `InUse` if another
+    /// backup is writing to it. `InvalidArgument` if the store keeps no such checkpoint.
+    /// `Unsupported` for a cache that keeps nothing on a device, and for a target whose blocks are
+    /// larger than the units of the store. `Corrupt` if a copied file does not match its
+    /// checksums. `StorageFull` and `Io` of either directory, and the errors of a
+    /// [checkpoint](crate::checkpoint::Request). After an error the target has no file of the
+    /// backup, as far as files can be removed there.
+    ///
+    /// # Cancel safety
+    /// A backup that is dropped leaves an unfinished directory. No store opens it; the next backup
+    /// to it begins anew. A backup that is leaked keeps its checkpoint pinned until the store is
+    /// closed.
+    fn into_future(self) -> Self::IntoFuture {
+        let span = tracing::info_span!(target: "kvick::backup", "backup", place = ?self.place);
+        Box::pin(self.take().instrument(span))
+    }
+}
+
+impl Place {
+    /// Opens the directory. A path is on the backend of the store, if that has files.
+    fn open(self, checkpoints: &Checkpoints) -> Result<Arc<dyn Directory>> {
+        let path = match self {
+            Self::Directory(directory) => return Ok(directory),
+            Self::Path(path) => path,
+        };
+        check_named(&path, "backup")?;
+        let config = &checkpoints.core().config;
+        let backend = match config.backend {
+            Backend::Memory | Backend::Null => Backend::Auto,
+            backend => backend,
+        };
+        let opened = kvick_io::open_directory(&path, &backend.io_config(config)?);
+        opened.map_err(|error| not_opened(&path, "backup", error))
+    }
+}
+
+/// Returns the files that a checkpoint needs, by name.
+///
+/// # Errors
+/// `InvalidArgument` if the store keeps no such checkpoint, `Unsupported` for a cache that keeps
+/// nothing on a device, `Io`.
+pub(crate) async fn files_of(
+    checkpoints: &Checkpoints,
+    token: CheckpointToken,
+) -> Result<Vec<File>> {
+    refuse_in_memory(checkpoints)?;
+    let pinned = checkpoints.pin(Some(token))?;
+    Ok(Source::of(&pinned, checkpoints).await?.files())
+}
+
+fn refuse_in_memory(checkpoints: &Checkpoints) -> Result<()> {
+    if checkpoints.core().config.is_in_memory() {
+        return Err(Error::unsupported("a backup of a cache without files"));
+    }
+    Ok(())
+}
