@@ -89,6 +89,42 @@ async fn free(directory: &MemoryDirectory) {
 }
 
 #[test]
+fn a_checkpoint_keeps_its_cookie() -> Result<()> {
+    block_on(async {
+        let directory = MemoryDirectory::new();
+        let config = config().with_keep_checkpoints(3);
+        let store: FasterKv<u64, u64> = open(&directory, config.clone()).await?;
+        let cookies = [vec![0, 255, 16], Vec::new(), vec![7; 512]];
+        let mut tokens = Vec::new();
+        for (cookie, kind) in cookies.iter().zip(KINDS) {
+            store.upsert(&1, &(cookie.len() as u64)).await?;
+            let taken = store.checkpoint().kind(kind).cookie(cookie.clone()).await?;
+            assert_eq!(taken.cookie, *cookie);
+            tokens.push(taken.token);
+        }
+        let too_long = store.checkpoint().cookie([7; 513]).await.expect_err("513 bytes");
+        assert_eq!(too_long.kind(), ErrorKind::InvalidArgument, "{too_long}");
+        let image = store.checkpoint().index_only().cookie([7]).await.expect_err("no checkpoint");
+        assert_eq!(image.kind(), ErrorKind::InvalidArgument, "{image}");
+        store.checkpoint().index_only().await?;
+        let kept: Vec<_> = store.checkpoints().into_iter().map(|info| info.cookie).collect();
+        assert_eq!(kept, cookies);
+        drop(store);
+        // Each checkpoint has the cookie and the state of its own time.
+        for (token, cookie) in tokens.into_iter().zip(&cookies).rev() {
+            free(&directory).await;
+            let store = FasterKv::<u64, u64>::builder(config.clone()).recover(token);
+            let store = store.directory(Arc::new(directory.clone())).open_in_directory().await?;
+            let report = store.recovery().expect("recovered");
+            assert_eq!((report.chosen, &report.cookie), (Some(token), cookie));
+            assert_eq!(store.read(&1).await?, Some(cookie.len() as u64));
+            drop(store);
+        }
+        Ok(())
+    })
+}
+
+#[test]
 fn sessions_go_on_where_their_checkpoint_is() -> Result<()> {
     block_on(async {
         let directory = MemoryDirectory::new();

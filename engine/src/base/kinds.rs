@@ -1,5 +1,6 @@
 //! The names of checkpoints, their kinds and their durability.
 
+use crate::base::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -7,6 +8,18 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct CheckpointToken(pub(crate) u64);
+
+/// The longest cookie of a commit or a checkpoint, in bytes.
+pub(crate) const LONGEST_COOKIE: usize = 512;
+
+/// Refuses a cookie that is too long.
+pub(crate) fn check_cookie(bytes: &[u8]) -> Result<()> {
+    if bytes.len() > LONGEST_COOKIE {
+        let message = format!("a cookie of {} bytes: at most {LONGEST_COOKIE}", bytes.len());
+        return Err(Error::invalid(message));
+    }
+    Ok(())
+}
 
 impl CheckpointToken {
     /// Returns the token with this number, which is its text.

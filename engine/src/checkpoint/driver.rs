@@ -87,11 +87,12 @@ impl Checkpoints {
     /// Starts a checkpoint. Returns its answer and its progress.
     ///
     /// # Errors
-    /// As for [`Jobs::submit`].
+    /// As for [`Jobs::submit`] and [`CheckpointPlan::check`].
     pub(super) fn start(
         &self,
         plan: CheckpointPlan,
     ) -> Result<(Answer<Checkpoint>, Arc<Progress>)> {
+        plan.check()?;
         let (reply, answer) = Reply::new(&self.core);
         let progress = Arc::new(Progress::default());
         let watched = Watched::new(Arc::clone(&progress));
@@ -106,7 +107,7 @@ impl Checkpoints {
     /// As for [`Jobs::submit`], but not `Busy`, and why it could not be taken.
     pub(crate) async fn start_in_turn(&self, plan: CheckpointPlan) -> Result<Checkpoint> {
         let (answer, _progress) =
-            self.jobs.in_turn(self.core.log.health(), || self.start(plan)).await?;
+            self.jobs.in_turn(self.core.log.health(), || self.start(plan.clone())).await?;
         answer.await
     }
 
@@ -287,6 +288,7 @@ impl Checkpoints {
             history.next_token - 1
         };
         let plan = CheckpointPlan { kind: self.chosen(plan.kind), ..plan };
+        let kind = plan.kind;
         let run = CheckpointRun {
             core: &self.core,
             checkpoint_files: &self.checkpoint_files,
@@ -296,7 +298,6 @@ impl Checkpoints {
             keep: self.schedule.keep,
             progress,
         };
-        let kind = plan.kind;
         let span = tracing::info_span!(target: "kvick::checkpoint", "checkpoint", token, ?kind);
         let began = self.handle.now();
         let taken = run.take(basis).instrument(span).await;

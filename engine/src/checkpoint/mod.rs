@@ -90,6 +90,8 @@ pub struct Checkpoint {
     pub kind: CheckpointKind,
     /// The events that the checkpoint survives.
     pub durability: Durability,
+    /// The [cookie](CheckpointRequest::cookie) of the request.
+    pub cookie: Vec<u8>,
     /// The commit points of sessions with an identity that did something since the previous
     /// checkpoint. The commit points of other sessions are unchanged:
     /// [`Session::commit_point`](crate::Session::commit_point) has that of any session.
@@ -124,6 +126,8 @@ pub struct CheckpointInfo {
     pub kind: CheckpointKind,
     /// The events that the checkpoint survives.
     pub durability: Durability,
+    /// The [cookie](CheckpointRequest::cookie) of its request.
+    pub cookie: Vec<u8>,
     /// The number of bytes of log that it covers.
     pub log_bytes: u64,
     /// The number of bytes of log that recovery would read to complete the index.
@@ -141,6 +145,7 @@ impl CheckpointInfo {
             token: CheckpointToken(record.token),
             kind: record.kind.into(),
             durability: record.durability,
+            cookie: record.cookie(),
             log_bytes: record.end - record.begin,
             replayed_bytes: record.end.saturating_sub(replayed_from),
             sessions: record.count_sessions(),

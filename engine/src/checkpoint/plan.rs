@@ -1,14 +1,17 @@
 //! The plan of a checkpoint: its kind, and what it has and survives.
 
-use crate::base::kinds::{CheckpointKind, Durability};
+use crate::base::error::{Error, Result};
+use crate::base::kinds::{CheckpointKind, Durability, check_cookie};
 use crate::statistics::{OperationCounts, Stats};
 
 /// The options of a checkpoint.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CheckpointPlan {
     pub(crate) kind: CheckpointKind,
     pub(crate) index: IndexWish,
     pub(crate) durability: Durability,
+    /// Bytes of the caller that the checkpoint keeps.
+    pub(crate) cookie: Vec<u8>,
 }
 
 /// The choice whether to write an image of the index.
@@ -21,9 +24,22 @@ pub(crate) enum IndexWish {
 }
 
 impl CheckpointPlan {
+    /// Refuses a cookie that is too long, or that no checkpoint would keep.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.kind == CheckpointKind::IndexOnly && !self.cookie.is_empty() {
+            let what = "an image of the index keeps no cookie; take another kind of checkpoint";
+            return Err(Error::invalid(what));
+        }
+        check_cookie(&self.cookie)
+    }
+
     /// Returns the default plan for this kind of checkpoint.
     pub(crate) fn full(kind: CheckpointKind) -> Self {
-        Self { kind, index: IndexWish::IfWorthwhile, durability: Durability::PowerCut }
+        let (index, durability) = (IndexWish::IfWorthwhile, Durability::PowerCut);
+        Self { kind, index, durability, cookie: Vec::new() }
     }
 }
 

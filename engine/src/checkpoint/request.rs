@@ -94,6 +94,47 @@ impl<'s> CheckpointRequest<'s> {
         self
     }
 
+    /// Keeps these bytes with the checkpoint, at most 512. [`checkpoints`] and the [report] of a
+    /// recovery show them. By default it has none.
+    ///
+    /// They are of the time before the request. So a consumer of a queue may pass the offset up to
+    /// which its operations have ended: the checkpoint has them, and after a recovery the consumer
+    /// goes on from there. It repeats what it had begun after that offset.
+    ///
+    /// [`checkpoints`]: crate::FasterKv::checkpoints
+    /// [report]: crate::recovery::Report::cookie
+    ///
+    /// ```
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::io::MemoryDirectory;
+    /// # use std::sync::Arc;
+    /// # kvick::runtime::block_on(async {
+    /// # let directory = Arc::new(MemoryDirectory::new());
+    /// # let builder = || FasterKv::<u64, u64>::builder(Config::default());
+    /// # let builder = || builder().directory(directory.clone());
+    /// let store = builder().open_in_directory().await?;
+    /// store.upsert(&1, &10).await?; // the message at offset 7
+    /// store.checkpoint().cookie(8_u64.to_le_bytes()).await?;
+    /// store.upsert(&1, &11).await?;
+    /// # drop(store);
+    /// # let store = loop {
+    /// #     if let Ok(store) = builder().open_in_directory().await {
+    /// #         break store;
+    /// #     }
+    /// # };
+    ///
+    /// // After a crash:
+    /// let report = store.recovery().expect("there was a store");
+    /// assert_eq!(report.cookie, 8_u64.to_le_bytes());
+    /// assert_eq!(store.read(&1).await?, Some(10));
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    pub fn cookie(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.plan.cookie = bytes.into();
+        self
+    }
+
     /// Sets the events that the checkpoint must survive. Any value but the default is weaker.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.plan.durability = durability;
@@ -105,6 +146,8 @@ impl<'s> CheckpointRequest<'s> {
     ///
     /// # Errors
     /// `Busy` while another checkpoint is taken or removed, `Poisoned`, `Closed`.
+    /// `InvalidArgument` for a cookie of more than 512 bytes, or beside an
+    /// [index image](CheckpointKind::IndexOnly).
     pub fn start(self) -> Result<CheckpointHandle> {
         let (answer, progress) = self.checkpoints.start(self.plan)?;
         Ok(CheckpointHandle { answer, progress })

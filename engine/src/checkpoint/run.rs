@@ -12,6 +12,7 @@ use super::{Checkpoint, CheckpointKind, CheckpointTimes, CheckpointToken, Durabi
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::manifest::publish::NotPublished;
+use crate::manifest::text;
 use crate::record::RecordInfo;
 use crate::store::StoreInner;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
@@ -334,6 +335,7 @@ impl CheckpointRun<'_> {
             flushed: ended.flushed.raw(),
             end: ended.end.raw(),
             index: newest.map(|image| image.stream.token),
+            cookie: text::hex_of(&self.plan.cookie),
             parts: captured.parts,
             deltas: captured.deltas,
             point_files: Vec::new(),
@@ -416,6 +418,7 @@ impl CheckpointRun<'_> {
             token: CheckpointToken(self.token),
             kind,
             durability: self.plan.durability,
+            cookie: self.plan.cookie.clone(),
             sessions,
             bytes: self.progress.now().bytes,
             times,

@@ -294,7 +294,7 @@
 //! | log | 2^36 pages over its life: 2^48 bytes with pages of 4 KiB |
 //! | entry of a log | almost half of its memory |
 //! | kept checkpoints | 1024 |
-//! | cookie of a commit | 512 bytes |
+//! | cookie of a commit or a checkpoint | 512 bytes |
 //! | name of an iterator | 128 bytes |
 //! | segments of a device that stay open | a quarter of the descriptor limit, 8 to 1024 |
 //!

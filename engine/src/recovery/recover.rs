@@ -88,6 +88,7 @@ impl Opening {
         }
         copy::restore_copy(&*self.directory).await;
         report.chosen = token.map(CheckpointToken);
+        report.cookie = chosen.as_ref().map(CheckpointEntry::cookie).unwrap_or_default();
         report.sessions = points.all();
         let sessions = SessionTable::new(self.life, points);
         let version = manifest.next_token;

@@ -19,6 +19,8 @@ pub struct RecoveryReport {
     /// The checkpoint that was recovered. `None` if the store started empty: it had no checkpoint,
     /// or only damaged checkpoints that need not survive a power cut.
     pub chosen: Option<CheckpointToken>,
+    /// The [cookie](crate::checkpoint::Request::cookie) of the chosen checkpoint.
+    pub cookie: Vec<u8>,
     /// The newer checkpoints that were not used, and the reasons.
     pub rejected: Vec<(CheckpointToken, String)>,
     /// Whether the copy of the manifest was used, because the manifest was damaged or missing.
@@ -134,7 +136,7 @@ session 00000000000000010000000000000001 lost its operations 10 to 12";
     #[test]
     fn data_has_the_names_of_the_fields() {
         let expected = concat!(
-            r#"{"chosen":7,"rejected":[[8,"its image is damaged"]],"from_copy":true,"#,
+            r#"{"chosen":7,"cookie":[],"rejected":[[8,"its image is damaged"]],"from_copy":true,"#,
             r#""lost":{"00000000000000010000000000000001":{"first":10,"last":12}},"#,
             r#""sessions":{},"replayed_bytes":3145728,"replayed_records":12345,"#,
             r#""image_bytes":1536,"took_seconds":1.25}"#

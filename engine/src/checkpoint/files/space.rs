@@ -27,10 +27,12 @@ pub(in crate::checkpoint) async fn beside(
     files: &CheckpointFiles,
     kind: CheckpointKind,
 ) -> Result<Beside> {
+    let cookies = files.manifest().checkpoints.iter().map(|record| record.cookie.len()).max();
     let [files, manifest] = files.bytes_beside().await?;
     let points = core.sessions.points().len() as u64 + MORE_SESSIONS;
     let layer = if points > POINTS_IN_MANIFEST { points * POINT_BYTES + BLOCK_BYTES } else { 0 };
-    let next = manifest + ENTRY_BYTES + points.min(POINTS_IN_MANIFEST) * POINT_BYTES;
+    let entry = ENTRY_BYTES + cookies.unwrap_or(0) as u64;
+    let next = manifest + entry + points.min(POINTS_IN_MANIFEST) * POINT_BYTES;
     // The new manifest, and the growth of the manifest and its copy.
     let reserved = 3 * next - 2 * manifest + layer;
     let part = match kind {

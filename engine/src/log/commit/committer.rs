@@ -7,6 +7,7 @@ use super::requests::CommitRequests;
 use super::state::{Commit, CommitGoal};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
+use crate::base::kinds::{LONGEST_COOKIE, check_cookie};
 use crate::base::wait::wait_either;
 use crate::hybrid_log::LogStatus;
 use crate::log::config::SMALLEST_INLINE;
@@ -16,9 +17,6 @@ use crate::log::memory::LogMemory;
 use crate::log::read::range::ReadableRange;
 use crate::log::view::LogView;
 use std::sync::Arc;
-
-/// The longest cookie, in bytes.
-const LONGEST_COOKIE: usize = 512;
 
 /// The bytes of a commit record with the longest cookie and one of the longest iterators.
 const RECORD: usize =
@@ -88,11 +86,7 @@ impl Committer {
 
     /// Stores the number or cookie of a commit. Returns how many changes the commit must have.
     fn keep(&self, number: Option<u64>, cookie: Option<Vec<u8>>) -> Result<u64> {
-        let bytes = cookie.as_ref().map_or(0, Vec::len);
-        if bytes > LONGEST_COOKIE {
-            let message = format!("a cookie of {bytes} bytes: at most {LONGEST_COOKIE}");
-            return Err(Error::invalid(message));
-        }
+        cookie.as_deref().map_or(Ok(()), check_cookie)?;
         let mut next = self.requests.next();
         if next.completed && (number.is_some() || cookie.is_some()) {
             return Err(Error::completed());

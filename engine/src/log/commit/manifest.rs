@@ -98,7 +98,7 @@ impl Manifest {
             until: until.raw(),
             begin: begin.raw(),
             completed: *completed,
-            cookie: cookie.iter().map(|byte| format!("{byte:02x}")).collect(),
+            cookie: text::hex_of(cookie),
             holes: holes.iter().map(|hole| hole.map(Address::raw)).collect(),
             iterators: iterators.iter().map(|(name, at)| (name.clone(), at.raw())).collect(),
         };
@@ -156,7 +156,7 @@ impl Manifest {
             until,
             begin,
             completed: *completed,
-            cookie: bytes_of(cookie)?,
+            cookie: text::bytes_of(cookie)?,
             iterators: iterators.collect::<Option<_>>()?,
             holes,
             changes: 0,
@@ -190,15 +190,6 @@ impl Sizes {
         let units = Units::new(self.page_bytes.ilog2(), unit_bytes, self.salt.0, life);
         units.on_blocks(self.block_bytes)
     }
-}
-
-/// Decodes a text of hexadecimal digits.
-fn bytes_of(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes().chunks(2).map(|pair| {
-        let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    digits.collect()
 }
 
 #[cfg(all(test, not(loom)))]

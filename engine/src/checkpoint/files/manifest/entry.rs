@@ -23,6 +23,9 @@ pub(crate) struct CheckpointEntry {
     /// The token of the image of the index, if it has an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) index: Option<u64>,
+    /// The cookie in hexadecimal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) cookie: String,
     /// The files with the records from `flushed` on, by address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) parts: Vec<PartFile>,
@@ -93,6 +96,11 @@ pub(crate) struct IndexImage {
 }
 
 impl CheckpointEntry {
+    /// Returns the cookie, in a manifest whose entries have been checked.
+    pub(crate) fn cookie(&self) -> Vec<u8> {
+        text::bytes_of(&self.cookie).expect("looked at when it was decoded")
+    }
+
     /// Returns the address at which the version ends.
     pub(crate) fn end(&self) -> Address {
         Address::new(self.end)
@@ -119,6 +127,7 @@ impl CheckpointEntry {
         };
         joined
             && spans
+            && text::bytes_of(&self.cookie).is_some()
             && self.has_sound_points()
             && Address::FIRST.raw() <= self.begin
             && self.begin <= self.flushed

@@ -46,6 +46,7 @@ fn manifest() -> Manifest {
         flushed: 504,
         end: 2016,
         index: Some(5),
+        cookie: "00ff10".to_owned(),
         parts: vec![
             PartFile { token: 7, from: 504, end: 1008 },
             PartFile { token: 8, from: 1008, end: 2016 },
@@ -148,7 +149,7 @@ fn expiry_is_a_feature_of_the_table_and_of_the_store() {
 
 #[test]
 fn contradictions_are_found_under_a_good_checksum() {
-    let wrong: [fn(&mut Manifest); 15] = [
+    let wrong: [fn(&mut Manifest); 16] = [
         |manifest| manifest.store.tables[0].number = 128,
         |manifest| manifest.store.tables[0].name.clear(),
         |manifest| manifest.store.tables.push(table(TableNumber::LAST, "default")),
@@ -164,6 +165,7 @@ fn contradictions_are_found_under_a_good_checksum() {
         |manifest| manifest.indexes.clear(),
         |manifest| manifest.checkpoints[0].end += 504,
         |manifest| manifest.checkpoints[0].begin = 0,
+        |manifest| manifest.checkpoints[0].cookie.push('f'),
         |manifest| manifest.indexes[0].end = 5000,
         |manifest| manifest.checkpoints[0].point_files.clear(),
         |manifest| manifest.checkpoints[0].point_files[0].stream.token = 9,
