@@ -150,6 +150,37 @@ fn all_records_show_as_they_are_stored() -> Result<()> {
     Ok(())
 }
 
+/// The page of its end was full and on the device before it was read. So records of later writes
+/// showed, or the read ended within one of them, which was taken for damage.
+#[test]
+fn a_range_without_an_end_ends_with_the_log_at_its_call() -> Result<()> {
+    for config in small_configs() {
+        let store: FasterKv<u64, [u8]> = memory_store(config);
+        block_on(async {
+            for key in 0..50 {
+                // It begins with a unit, and ends at any place of it.
+                store.upsert(&key, &value(key, key)).await?;
+                let all: Vec<_> = store.log_records(..).try_collect().await?;
+                let readers = [
+                    store.log_records(..),
+                    store.log_records(all[0].next..),
+                    store.log_records(..Address::new(1 << 40)),
+                ];
+                for other in 1..20 {
+                    store.upsert(&(100 + other), &value(other, key)).await?;
+                }
+                store.flush_and_evict().await?;
+                for (reader, skipped) in readers.into_iter().zip([0, 1, 0]) {
+                    let shown: Vec<_> = reader.try_collect().await?;
+                    assert_eq!(shown, all[skipped..], "after key {key}");
+                }
+            }
+            store.close().await
+        })?;
+    }
+    Ok(())
+}
+
 #[test]
 fn tables_expiries_and_deletions_show() -> Result<()> {
     block_on(async {

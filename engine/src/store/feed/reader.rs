@@ -94,6 +94,8 @@ impl LogReader {
         (start, until): (Option<Address>, Address),
     ) -> Self {
         let (units, tail) = (store.log.file().units(), store.log.tail_address());
+        // The last page may be full and on the device before it is read, with later records.
+        let until = until.min(tail);
         // A record begins with each page, and at the tail.
         let limit = if until < tail { units.page_behind(until).min(tail) } else { tail };
         let end = End::Range { until, limit, is_drained: false };
