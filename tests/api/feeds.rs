@@ -317,6 +317,45 @@ fn a_subscription_goes_on_after_an_opening() -> Result<()> {
     })
 }
 
+/// The position stayed at the end of the last record of the table. So it was before the log by the
+/// time that it was used, although nothing was missed.
+#[test]
+fn a_position_goes_past_records_of_other_tables() -> Result<()> {
+    for config in small_configs() {
+        let directory = Arc::new(MemoryDirectory::new());
+        block_on(async {
+            let builder = Database::builder(config).directory(directory);
+            let database: Database = builder.open_in_directory().await?;
+            let followed: FasterKv<u64, u64> = database.table("followed").await?;
+            let other: FasterKv<u64, u64> = database.table("other").await?;
+            let mut changes = followed.subscribe();
+            followed.upsert(&1, &1).await?;
+            followed.flush().await?;
+            let shown = changes.try_next().await?.expect("it never ends");
+            assert_eq!(changes.position(), shown.next);
+            for round in 0..20 {
+                other.upsert_each((0..KEYS).map(|key| (key, round))).await?;
+                other.flush().await?;
+            }
+            let end = end_of(&followed).await?;
+            for _ in 0..10_000 {
+                assert!(changes.next().now_or_never().is_none(), "it has seen the only record");
+                if changes.position() >= end {
+                    break;
+                }
+            }
+            assert!(changes.position() >= end, "{} before {end}", changes.position());
+            other.compact().await?;
+            other.flush().await?;
+            let mut again = followed.subscribe_from(changes.position());
+            let copy = again.try_next().await?.expect("it never ends");
+            assert!(copy.key == 1 && copy.address >= end, "{copy:?}");
+            database.close().await
+        })?;
+    }
+    Ok(())
+}
+
 #[test]
 fn a_range_before_the_begin_is_refused() -> Result<()> {
     for config in small_configs() {

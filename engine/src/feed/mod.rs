@@ -43,9 +43,8 @@
 //! # After a restart
 //! After a clean [`close`](crate::FasterKv::close) with a checkpoint each record has the same
 //! address at the next opening, and [`LogRecords::position`] is the place to continue at, in
-//! `subscribe_from`. Keep it with the effects of the records. It is the end of the record that was
-//! shown last. If compaction has moved the begin of the log past it, since only records of other
-//! tables followed, `subscribe_from` is refused with `Truncated`, although nothing was missed.
+//! `subscribe_from`. Keep it with the effects of the records, and now and then while there are none:
+//! it goes on through records of other tables, and the log may begin after them later.
 //!
 //! After `Truncated`, deletions were missed too. So a replica is replaced by a scan, and not
 //! completed.

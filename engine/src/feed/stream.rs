@@ -32,9 +32,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized> LogRecords<K, V> {
         Self { records, _lifecycle, _types: PhantomData }
     }
 
-    /// Returns the address after the last record that was shown; at first the start.
+    /// Returns the address below which every record was shown; at first the start.
     ///
-    /// A reader that begins there shows the records that follow.
+    /// A reader that begins there shows the records that follow. It is the end of the record that
+    /// was shown last. When the reader finds no further one, it is the place up to which it has
+    /// looked: it goes past records of other tables.
     pub fn position(&self) -> Address {
         self.records.position().into()
     }

@@ -21,14 +21,16 @@ use std::task::{Context, Poll, ready};
 pub(crate) struct FoundRecords {
     store: Arc<StoreInner>,
     /// `None` after the end.
-    batches: Option<BoxStream<'static, Result<RecordBatch>>>,
+    batches: Option<BoxStream<'static, Result<(RecordBatch, Address)>>>,
     batch: RecordBatch,
+    /// Everything below is in the batch, or was before it.
+    batch_end: Address,
     /// The read of the value of the next record.
     reading: Option<BoxFuture<'static, Result<LongValue>>>,
     /// Whether values are whole, not as they are stored.
     has_whole_values: bool,
     pulse: Arc<Pulse>,
-    /// Everything below was shown.
+    /// Everything below was shown. While the batch is empty, it is the place of the reader.
     position: Address,
 }
 
@@ -53,6 +55,7 @@ impl FoundRecords {
         Self {
             store: Arc::clone(reader.store()),
             pulse: Arc::clone(reader.pulse()),
+            batch_end: reader.start(),
             position: reader.start(),
             has_whole_values: !reader.shows_all(),
             batches: Some(reader.into_batches()),
@@ -61,7 +64,7 @@ impl FoundRecords {
         }
     }
 
-    /// Returns the address after the last record that was shown, or the start.
+    /// Returns an address that no record is before which was not shown.
     pub(crate) fn position(&self) -> Address {
         self.position
     }
@@ -92,7 +95,9 @@ impl FoundRecords {
             return Poll::Ready(Ok(None));
         };
         while self.batch.next().is_none() {
-            self.batch = match ready!(batches.poll_next_unpin(context)) {
+            // A record may end after it, at the end of a range.
+            self.position = self.position.max(self.batch_end);
+            (self.batch, self.batch_end) = match ready!(batches.poll_next_unpin(context)) {
                 Some(batch) => batch?,
                 None => return Poll::Ready(Ok(None)),
             };

@@ -152,8 +152,9 @@ impl LogReader {
         &self.pulse
     }
 
-    /// Returns the batches of the reader, which are not empty. An error is the last one.
-    pub(super) fn into_batches(self) -> BoxStream<'static, Result<RecordBatch>> {
+    /// Returns the batches of the reader, which may be empty, each with the address below which
+    /// nothing is left to show after it. An error is the last one.
+    pub(super) fn into_batches(self) -> BoxStream<'static, Result<(RecordBatch, Address)>> {
         let next = |mut reader: Self| async move {
             let batch = reader.next_batch().await?;
             Ok(batch.map(|batch| (batch, reader)))
@@ -161,20 +162,16 @@ impl LogReader {
         stream::try_unfold(self, next).boxed()
     }
 
-    async fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        loop {
-            if self.is_over() {
-                return Ok(None);
-            }
-            self.check()?;
-            let end = self.end().await?;
-            let batch = match self.read(end).await {
-                Ok(batch) => batch,
-                Err(error) => return Err(self.cause_of(error)),
-            };
-            if batch.next().is_some() {
-                return Ok(Some(batch));
-            }
+    async fn next_batch(&mut self) -> Result<Option<(RecordBatch, Address)>> {
+        if self.is_over() {
+            return Ok(None);
+        }
+        self.check()?;
+        let end = self.end().await?;
+        let [until, _] = end;
+        match self.read(end).await {
+            Ok(batch) => Ok(Some((batch, self.next.min(until)))),
+            Err(error) => Err(self.cause_of(error)),
         }
     }
 
