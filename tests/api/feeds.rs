@@ -13,7 +13,7 @@ use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
 use kvick::session::Expiry;
 use kvick::{Config, Database, ErrorKind, FasterKv, Key, Result, Value};
-use tests::configs::{hosts_and_backends, memory_store, sizes, two_buckets};
+use tests::configs::{hosts_and_backends, many_pages, memory_store, sizes, two_buckets};
 use tests::samples::pattern;
 use tests::simulated::small_configs;
 
@@ -354,6 +354,33 @@ fn a_position_goes_past_records_of_other_tables() -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// The device answers at once. The whole log was read in one poll if it had no record to show.
+#[test]
+fn other_tasks_run_between_reads() -> Result<()> {
+    block_on(async {
+        let builder = Database::builder(many_pages()).directory(Arc::new(MemoryDirectory::new()));
+        let database: Database = builder.open_in_directory().await?;
+        let empty: FasterKv<u64, u64> = database.table("empty").await?;
+        let other: FasterKv<u64, u64> = database.table("other").await?;
+        for round in 0..60 {
+            other.upsert_each((0..KEYS).map(|key| (key, round))).await?;
+            other.flush_and_evict().await?;
+        }
+        let end = end_of(&other).await?;
+        let mut changes = empty.subscribe_from(Address::FIRST);
+        let mut polls = 0;
+        while changes.position() < end {
+            let before = changes.position().raw();
+            assert!(changes.next().now_or_never().is_none(), "it has no record");
+            assert!(changes.position().raw() - before <= 256 << 10, "{before} to {changes:?}");
+            polls += 1;
+            assert!(polls < 10_000, "it goes on: {changes:?}");
+        }
+        assert!(polls > 3, "{end} in {polls} polls");
+        database.close().await
+    })
 }
 
 #[test]

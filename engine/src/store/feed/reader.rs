@@ -239,7 +239,10 @@ impl LogReader {
             let next = stretch.walk(store, until, |record| places.push(place_of(&record)))?;
             reads.keep(&stretch, next);
             self.next = reads.shown_until();
-            return RecordBatch::of(store.log.file(), stretch, places, is_wanted);
+            let batch = RecordBatch::of(store.log.file(), stretch, places, is_wanted);
+            // Each read may be complete at once.
+            yield_once().await;
+            return batch;
         }
         let [_, head, ..] = store.log.pages().addresses();
         if self.next < head {
