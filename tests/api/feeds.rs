@@ -426,6 +426,13 @@ fn a_cache_in_memory_shows_what_it_has() -> Result<()> {
         store.upsert_each((0..100_000).map(|key| (key, key))).await?;
         let refused = slow.try_next().await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Truncated, "{refused}");
+        // What it waits for has left memory by the time that it goes on, and cannot be read.
+        store.flush().await?;
+        let mut waiting = store.subscribe();
+        assert_waits(&mut waiting, "everything was immutable before");
+        store.upsert_each((0..100_000).map(|key| (key, key))).await?;
+        let refused = waiting.try_collect::<Vec<_>>().await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Truncated, "{refused}");
         store.close().await
     })
 }
