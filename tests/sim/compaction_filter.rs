@@ -1,10 +1,13 @@
 //! Compaction that removes keys by a closure, while tasks count under all keys.
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use kvick::config::ByteSize;
+use kvick::feed::Address;
 use kvick::{ErrorKind, FasterKv};
 use tests::samples::SampleValue;
 use tests::simulated::{Site, World, seeds, two_pages};
@@ -161,4 +164,90 @@ async fn compact_often<V: SampleValue + ?Sized>(
         let keep = |key: u64, _value: V::View<'_>| key.is_multiple_of(2);
         store.compact().keep(keep).await.expect("a sound disk");
     }
+}
+
+/// A round that a late reader of the log holds up said that all was well, and that keys were
+/// removed which stayed. Of a value in pieces the pieces were gone, and the list stayed.
+#[test]
+fn late_readers_of_the_log_hold_removals_up() {
+    let (refused, removed) = (Cell::new(0), Cell::new(0));
+    seeds(60, |seed| {
+        let [busy, keys] = remove_beside_readers(seed);
+        refused.set(refused.get() + busy);
+        removed.set(removed.get() + keys);
+    });
+    assert!(refused.get() > 20 && removed.get() > 20, "{refused:?} {removed:?}");
+}
+
+/// Removes half of the keys several times, while readers begin. Returns how often they were in the
+/// way, and the number of removed keys.
+fn remove_beside_readers(seed: u64) -> [u64; 2] {
+    let world = World::new(seed);
+    let site = world.site.clone();
+    world.simulation.run(async move {
+        let mut random = site.random(3);
+        let store: FasterKv<u64, [u8]> = site.open(two_pages()).await;
+        let (mut refused, mut removed) = (0, 0);
+        for round in 0..4 {
+            for _ in 0..150 {
+                let length = if random.chance(0.3) { random.index(20_000) } else { 200 };
+                let key = random.below(4 * KEYS);
+                store.upsert(&key, &sample(key, length)).await.expect("a sound disk");
+            }
+            store.flush_and_evict().await.expect("a sound disk");
+            let before = store.count().await.expect("a sound disk");
+            let compacting = store.clone();
+            // Often it is a single round over one page.
+            let oldest = ByteSize::kib(4 << (random.below(2) * random.below(10)));
+            let often = if random.chance(0.5) { 0.15 } else { 0.4 };
+            let mut compaction = site.handle.spawn("compaction", async move {
+                let keep = move |key: u64, _value: &[u8]| key % 2 != round % 2;
+                compacting.compact().oldest(oldest).keep(keep).await
+            });
+            // Readers of pages that are compacted now begin and end.
+            let mut reader = None;
+            let compacted = loop {
+                let pause = site.handle.sleep(Duration::from_micros(1 << random.below(12)));
+                match select(compaction, pin!(pause)).await {
+                    Either::Left((compacted, _)) => break compacted.expect("the task ends well"),
+                    Either::Right(((), rest)) => compaction = rest,
+                }
+                let begin = store.log_records(..).position().raw();
+                let from = Address::new(begin + random.below(oldest.bytes().min(32 << 10)));
+                reader = random.chance(often).then(|| store.log_records(from..));
+            };
+            let after = assert_sound(&store).await;
+            match compacted {
+                Ok(compacted) => {
+                    assert!(compacted.log_bytes > 0, "{compacted:?}");
+                    assert_eq!(compacted.removed_keys, before - after, "{compacted:?}");
+                    removed += compacted.removed_keys;
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+                    refused += 1;
+                }
+            }
+            drop(reader);
+        }
+        store.compact().await.expect("nothing is in the way");
+        assert_sound(&store).await;
+        store.close().await.expect("closes");
+        [refused, removed]
+    })
+}
+
+fn sample(key: u64, length: usize) -> Vec<u8> {
+    key.to_le_bytes().into_iter().cycle().take(length).collect()
+}
+
+/// Asserts that each key has a whole value or none. Returns the number of keys.
+async fn assert_sound(store: &FasterKv<u64, [u8]>) -> u64 {
+    let mut count = 0;
+    for key in 0..4 * KEYS {
+        let value = store.read(&key).await.expect("a sound disk");
+        count += u64::from(value.is_some());
+        assert!(value.is_none_or(|value| value == sample(key, value.len())), "key {key}");
+    }
+    count
 }

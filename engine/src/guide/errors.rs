@@ -11,7 +11,8 @@
 //! See [`ErrorKind`](crate::ErrorKind). Retryable are the first three.
 //!
 //! * **`Busy`**: `checkpoint().start()` finds another checkpoint in progress, an iterator of that
-//!   name is in use, or `try_append` finds no room. Call again a moment later.
+//!   name is in use, `try_append` finds no room, or a scan or a reader of the log is in the way of
+//!   `compact()`. Call again a moment later.
 //! * **`StorageFull`**: the medium, a quota or a limit of file size is full. Free space, and call
 //!   again. Or the live data fill [`Config::disk`](crate::Config::disk), or a scan holds compaction
 //!   up: see [there](super::running#a-full-budget).

@@ -2,7 +2,8 @@
 //!
 //! A live record that is not copied is gone when the begin of the log passes it, as an expired one
 //! is. So nothing is appended for its deletion. A key that changes before that has a newer record,
-//! and stays. Only a value whose pieces go in an earlier round than their list needs a tombstone.
+//! and stays. Only a value in pieces gets a tombstone: the begin may pass its pieces, and not its
+//! list.
 
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
@@ -11,7 +12,7 @@ use crate::store::record::overflow::read_overflow;
 use crate::store::scan::{Candidate, Live};
 use crate::store::table::TableInner;
 use std::any::Any;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,20 +26,18 @@ pub(crate) struct Filter {
     keep: Keep,
     /// Later records are not asked about.
     end: Address,
-    /// The number of keys that did not stay, of pages that are done.
+    /// The number of keys that are gone.
     removed: u64,
-    /// The numbers of keys that did not stay in other pages, by the start of the page. Such a page
-    /// may come again, and so may its keys.
-    undone: BTreeMap<Address, u64>,
-    /// The lists of values in pieces that did not stay. Their pieces are in several pages.
-    dropped_lists: HashSet<Address>,
+    /// The numbers of keys that did not stay in this round, by the start of the page. A page that
+    /// the begin of the log does not pass comes again, and so do its keys.
+    dropped: BTreeMap<Address, u64>,
     panic: Option<Box<dyn Any + Send>>,
 }
 
 impl Filter {
     pub(crate) fn new(table: Arc<TableInner>, keep: Keep) -> Self {
-        let (end, undone, dropped_lists) = (Address::NONE, BTreeMap::new(), HashSet::new());
-        Self { table, keep, end, removed: 0, undone, dropped_lists, panic: None }
+        let (end, dropped) = (Address::NONE, BTreeMap::new());
+        Self { table, keep, end, removed: 0, dropped, panic: None }
     }
 
     /// Sets the end of the range that is compacted, in one round or several.
@@ -46,21 +45,20 @@ impl Filter {
         self.end = end;
     }
 
-    /// Returns the number of keys that did not stay.
+    /// Returns the number of keys that are gone.
     pub(crate) fn removed(&self) -> u64 {
         self.removed
     }
 
-    /// Notes that the pages below `done` are done, so that their keys go.
-    pub(super) fn note_done(&mut self, done: Address) {
-        let undone = self.undone.split_off(&done);
-        let counts = std::mem::replace(&mut self.undone, undone);
-        self.removed += counts.values().sum::<u64>();
+    /// Counts the keys of a round that has ended. The log begins at `begin` now.
+    pub(super) fn note_round(&mut self, begin: Address) {
+        let dropped = std::mem::take(&mut self.dropped);
+        self.removed += dropped.range(..begin).map(|(_page, keys)| keys).sum::<u64>();
     }
 
-    /// Forgets the counts of pages that are not done, at the end of a round: they come again.
-    pub(super) fn forget_undone(&mut self) {
-        self.undone.clear();
+    /// Counts a key that is gone at once, by a tombstone.
+    pub(super) fn note_deleted(&mut self) {
+        self.removed += 1;
     }
 
     /// Returns the panic of the function, after which every round fails.
@@ -81,7 +79,7 @@ impl Filter {
                 Ok(stays) => {
                     if !stays {
                         let page = self.table.log.file().units().start_of_page(address);
-                        *self.undone.entry(page).or_default() += 1;
+                        *self.dropped.entry(page).or_default() += 1;
                     }
                     stays
                 }
@@ -105,16 +103,8 @@ impl Filter {
             return Ok(true);
         }
         debug_assert_eq!(layout, self.table.layout, "the layout of a table never changes");
-        if self.dropped_lists.contains(&address) {
-            return Ok(false);
-        }
         let value = read_overflow(&self.table, self.table.stored(), address, list).await?;
-        let stays = self.keeps(key, &value)?;
-        if !stays && self.dropped_lists.insert(address) {
-            // It is counted once, whichever of its pages come again.
-            self.removed += 1;
-        }
-        Ok(stays)
+        self.keeps(key, &value)
     }
 
     fn keeps(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {

@@ -51,7 +51,7 @@ enum Newest {
 }
 
 /// Moves the value of a key out of the source, if its list or a piece is below `until`, and the
-/// value has not expired at `second`. A key whose list is there goes if `filter` drops it.
+/// value has not expired at `second`. A key that `filter` drops is deleted.
 pub(super) async fn relocate(
     store: &StoreInner,
     long: &LongKey<'_>,
@@ -74,8 +74,10 @@ pub(super) async fn relocate(
         if let Some(filter) = filter {
             let (table, found) = ((long.table, long.layout), (list.address, &list.bytes[..]));
             if !filter.keeps_long(table, long.key, found).await? {
-                // A list after the source would be left without its pieces.
-                if is_in_source(list.address) || link_new(store, long, &list, TOMBSTONE).await? {
+                // The round may end between the pieces and the list, which would be left without
+                // them.
+                if link_new(store, long, &list, TOMBSTONE).await? {
+                    filter.note_deleted();
                     return Ok(());
                 }
                 yield_once().await;

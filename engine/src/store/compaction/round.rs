@@ -47,8 +47,8 @@ impl StoreInner {
     ///
     /// # Errors
     /// `Busy` if there is a scan in progress, or one begins meanwhile, or if a reader of the log
-    /// needs the oldest page. `Corrupt` with file and offset, `Io`, `StorageFull`, `Poisoned`,
-    /// `Closed`.
+    /// needs the oldest page, also one that begins meanwhile. `Corrupt` with file and offset, `Io`,
+    /// `StorageFull`, `Poisoned`, `Closed`.
     pub(crate) async fn compact(
         &self,
         until: Address,
@@ -75,14 +75,18 @@ impl StoreInner {
         let read = read.and(rest);
         let Source { done, mut round, filter, .. } = source;
         let done = if read.is_ok() { until } else { done };
-        filter.iter_mut().for_each(Filter::forget_undone);
         round.source_bytes = self.begin_at(done).await?;
+        let begin = self.log.pages().begin();
+        filter.iter_mut().for_each(|filter| filter.note_round(begin));
         if round.dropped_records > 0 {
             self.sweep().await;
         }
         match read {
             // The pages whose copies had room are done.
             Err(error) if round.source_bytes > 0 && self.lacks_room_for_copies(&error) => Ok(round),
+            Ok(()) if round.source_bytes == 0 => {
+                Err(Error::busy("a scan or a reader of the log has begun meanwhile"))
+            }
             read => read.map(|()| round),
         }
     }
@@ -231,7 +235,6 @@ impl<'s> Source<'s> {
         match copy_uncertain(store, uncertain, filter, round).await {
             Ok(()) => {
                 self.done = self.seen;
-                self.note_done();
                 Ok(())
             }
             Err(Stopped { at, error }) => {
@@ -240,15 +243,8 @@ impl<'s> Source<'s> {
                 self.uncertain = Uncertain::above(self.done);
                 self.done = self.store.log.file().units().start_of_page(at).max(self.done);
                 self.seen = self.done;
-                self.note_done();
                 Err(error)
             }
-        }
-    }
-
-    fn note_done(&mut self) {
-        if let Some(filter) = self.filter {
-            filter.note_done(self.done);
         }
     }
 }
