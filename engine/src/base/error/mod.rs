@@ -310,7 +310,8 @@ impl Error {
     #[cold]
     pub(crate) fn taken_from_reader(at: u64) -> Self {
         let message = format!("records from address {at} on left the log before they were read");
-        let way_out = "begin at a later address, and scan the table for what was missed";
+        let way_out = "begin at a later address; a copy of the table has missed deletions, too, so \
+                       replace it by a scan into an empty one";
         Self::new(ErrorKind::Truncated, message).with_way_out(way_out)
     }
 
@@ -320,7 +321,7 @@ impl Error {
     pub(crate) fn beyond_the_log(at: u64, end: u64) -> Self {
         Self::invalid(format!(
             "address {at}: the log ends at {end}, so the address is of another store, or of \
-             records that a crash has lost; subscribe from now, and scan"
+             records that a crash has lost; subscribe from now, and scan into an empty copy"
         ))
     }
 
