@@ -64,12 +64,12 @@
 //! # A slow reader
 //! The log does not begin after a record that a reader has yet to read. So compaction ends before
 //! it, and a [request](crate::FasterKv::compact) is refused with `Busy` if the reader needs the
-//! oldest page. While compaction waits, a reader that is not polled for a minute *lapses*: it keeps
-//! nothing any more. It goes on when it is polled again. If the log begins later by then, its next
-//! record is the error `Truncated`. In a [cache](crate::Config::cache) a reader keeps nothing from
-//! the start. [`ScanStats`](crate::stats::ScanStats) counts the readers. Within a budget of the
-//! device, writers that need space are refused with `StorageFull` after 5 seconds in which the
-//! reader that is in the way has not moved, until it lapses.
+//! oldest page. From then on, while it is in the way, a reader that is not polled for a minute
+//! *lapses*: it keeps nothing any more. It goes on when it is polled again. If the log begins later
+//! by then, its next record is the error `Truncated`. In a [cache](crate::Config::cache) a reader
+//! keeps nothing from the start. [`ScanStats`](crate::stats::ScanStats) counts the readers. Within a
+//! budget of the device, writers that need space are refused with `StorageFull` after 5 seconds in
+//! which the reader that is in the way has not moved, until it lapses.
 //!
 //! # Cancel safety
 //! A reader can be dropped at any time. A call of `next` that is dropped loses no record.

@@ -4,6 +4,11 @@
 //! not polled must not keep space for ever. So a reader *lapses* if compaction waits for it and it
 //! was not polled for a minute. When it is polled again, it enters again, if the log still has what
 //! it needs.
+//!
+//! A compaction that is refused does not wait: its caller comes again, perhaps much later. So what
+//! it wanted counts until each reader has passed it, has ended or has lapsed. The wait of a writer
+//! may be over by then. The reader that lapses nevertheless loses nothing before the begin of the
+//! log has passed it.
 
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
@@ -33,7 +38,7 @@ struct Readers {
     next: u64,
     /// By number.
     readers: BTreeMap<u64, Reader>,
-    /// Compaction wants the log to begin here.
+    /// Compaction has wanted the log to begin here, and a reader still holds it up.
     wanted: Option<Address>,
 }
 
@@ -238,6 +243,22 @@ mod tests {
         assert_eq!(readers.needs(), (1, Some(at(5000))));
         let refused = readers.enter(|| at(64), || at(4096), pulse).unwrap_err();
         assert_eq!(refused.kind(), crate::ErrorKind::Truncated, "{refused}");
+    }
+
+    /// A request was refused for it, and comes again after a minute. Nothing waits meanwhile.
+    #[test]
+    fn what_was_wanted_counts_until_readers_have_passed_it() {
+        let (readers, pulse) = (LogReaders::default(), Arc::<Pulse>::default());
+        let number = entered(&readers, 1000, &pulse);
+        assert_eq!(readers.hold_up(at(4096)), Some(at(1000)));
+        assert_eq!(readers.hold_up(at(500)), None, "another one wants less");
+        assert_eq!(readers.lapse(Duration::from_secs(1), PATIENCE), 0, "the first look");
+        readers.pass(number, at(2000), || at(64)).expect("the log has it");
+        assert!(readers.are_in_the_way(), "it has not passed what was wanted");
+        assert_eq!(readers.lapse(Duration::from_secs(61), PATIENCE), 1);
+        assert!(!readers.are_in_the_way() && readers.hold_up(at(4096)).is_none());
+        readers.pass(number, at(2000), || at(64)).expect("nothing was taken");
+        assert!(!readers.are_in_the_way(), "nothing is wanted any more");
     }
 
     /// A reader that waits for the log, and so is not polled, was in the way long ago.
