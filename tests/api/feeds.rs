@@ -317,6 +317,52 @@ fn a_subscription_goes_on_after_an_opening() -> Result<()> {
     })
 }
 
+/// A crash takes records that a subscriber had seen, and tells from where on.
+#[test]
+fn a_recovery_tells_what_readers_can_rely_on() -> Result<()> {
+    for (config, kind) in small_configs()
+        .into_iter()
+        .zip([Kind::FoldOver, Kind::Incremental, Kind::Snapshot].into_iter().cycle())
+    {
+        let directory = Arc::new(MemoryDirectory::new());
+        let open = async || {
+            let config = config.clone().with_checkpoint_on_close(false);
+            let builder = FasterKv::<u64, u64>::builder(config);
+            builder.directory(Arc::clone(&directory) as _).open_in_directory().await
+        };
+        block_on(async {
+            let store = open().await?;
+            assert!(store.recovery().is_none());
+            store.close().await?;
+            let store = open().await?;
+            assert_eq!(store.recovery().expect("it exists").kept_until, None);
+            store.upsert_each((0..5 * KEYS).map(|key| (key, 1))).await?;
+            store.checkpoint().kind(kind).await?;
+            // The same records change in place, if they are mutable.
+            store.upsert_each((0..5 * KEYS).map(|key| (key, 2))).await?;
+            store.flush().await?;
+            let mut changes = store.subscribe_from(Address::FIRST);
+            let end = end_of(&store).await?;
+            let mut seen = Vec::new();
+            while changes.position() < end {
+                seen.push(changes.try_next().await?.expect("it never ends"));
+            }
+            drop(changes);
+            store.close().await?;
+            let store = open().await?;
+            let kept_until = store.recovery().expect("it exists").kept_until.expect("a checkpoint");
+            let tail = end_of(&store).await?;
+            assert!(kept_until < end, "{kept_until} of {end}");
+            assert!(kind != Kind::FoldOver || kept_until >= tail, "{kept_until} of {tail}");
+            let kept: Vec<_> = store.log_records(..kept_until).try_collect().await?;
+            assert!(!kept.is_empty() && kept[..] == seen[..kept.len()], "{kind:?}");
+            assert!(seen[kept.len()].address >= kept_until, "all of them are there");
+            store.close().await
+        })?;
+    }
+    Ok(())
+}
+
 /// The position stayed at the end of the last record of the table. So it was before the log by the
 /// time that it was used, although nothing was missed.
 #[test]

@@ -116,13 +116,13 @@ fn run<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
     });
 }
 
-/// Returns a configuration in which all that is written may stay mutable, or most leaves memory.
 /// Asserts that compaction finds a scan or a reader in its way.
 async fn assert_held_up<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(store: &FasterKv<K, V>) {
     let refused = store.compact().await.expect_err("a scan or a reader is in the way");
     assert_eq!(refused.kind(), ErrorKind::Busy, "{refused}");
 }
 
+/// Returns a configuration in which all that is written may stay mutable, or most leaves memory.
 fn some_config(site: &Site) -> kvick::Config {
     let config = site.small_config().with_keep_checkpoints(2);
     if site.random(9).chance(0.4) { larger(config) } else { config }

@@ -46,14 +46,31 @@
 //! `subscribe_from`. Keep it with the effects of the records, and now and then while there are none:
 //! it goes on through records of other tables, and the log may begin after them later.
 //!
-//! After `Truncated`, deletions were missed too. So a replica is replaced by a scan, and not
-//! completed.
+//! After a crash the store is as of its last checkpoint. Records that were shown since then are
+//! gone, and records that were still mutable when it was taken may have an older value. Their
+//! addresses are used again, and a record does not tell that it is another one. But the opening
+//! does: [`Report::kept_until`](crate::recovery::Report::kept_until) is the address up to which the
+//! records are as they were. A consumer goes on if its position is not after that; else it has seen
+//! what never was, and begins anew. It looks at the report of each opening, since a later one knows
+//! nothing of an earlier crash.
 //!
-//! After a crash the store is as of its last checkpoint. Records that were shown since then, and
-//! records that were still mutable when it was taken, may be gone or may have an older value. Their
-//! addresses are used again, and nothing tells that they are other records. So a consumer that has
-//! seen records since that checkpoint subscribes and scans anew. A position after the end of the
-//! log is refused.
+//! # A replica
+//! A copy of a table that stays up to date begins with a subscription. After that comes a
+//! [scan](crate::FasterKv::scan) into an empty table, and then the changes. In this order nothing is
+//! missed: the scan shows what was there when it began, and the subscription shows all that came
+//! later. What shows twice does no harm, as the last record of a key is its state. Three things
+//! count:
+//!
+//! * a scan shows values that no checkpoint has yet, so the copy counts from the next
+//!   [checkpoint](crate::FasterKv::checkpoint) of the store on. A crash before that goes back behind
+//!   the scan, and the copy begins anew;
+//! * after `Truncated` deletions were missed too. So the copy is replaced, and not completed. The
+//!   same is true after a crash that has lost what the copy has;
+//! * some changes have no record: see [above](#which-records-the-log-has). A replica lets its own
+//!   copies of values expire, and drops a table when the subscription ends with `InvalidArgument`,
+//!   as the table was dropped.
+//!
+//! The example `replica` has all of it in some lines.
 //!
 //! # Memory and work
 //! A reader takes a few MiB at most: up to eight reads of 256 KiB ahead, the records in one of

@@ -54,6 +54,8 @@ impl Opening {
         let (restored, chosen) =
             self.choose(types, &checkpoint_files, &manifest, &mut report).await?;
         let token = chosen.as_ref().map(|record| record.token);
+        // What a version has from here on was still mutable, or became immutable later.
+        report.kept_until = chosen.as_ref().map(|record| Address::new(record.flushed).into());
         manifest.begin_life(chosen.as_ref().map_or(Address::NONE, CheckpointEntry::end))?;
         checkpoint_files.adopt(manifest.clone());
         if from_copy {

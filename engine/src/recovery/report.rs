@@ -1,5 +1,6 @@
 //! The report of a recovery.
 
+use crate::base::address::PublicAddress;
 use crate::base::human::{count, duration, size};
 use crate::checkpoint::CheckpointToken;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
@@ -21,6 +22,11 @@ pub struct RecoveryReport {
     pub chosen: Option<CheckpointToken>,
     /// The [cookie](crate::checkpoint::Request::cookie) of the chosen checkpoint.
     pub cookie: Vec<u8>,
+    /// The log has kept its records below this address as they were. Records from here on may be
+    /// gone, or may be others at the same addresses, even if a [reader of the log](crate::feed) had
+    /// seen them. After a fold-over, as the checkpoint of `close` is, it is the end of the log.
+    /// `None` if the store started empty.
+    pub kept_until: Option<PublicAddress>,
     /// The newer checkpoints that were not used, and the reasons.
     pub rejected: Vec<(CheckpointToken, String)>,
     /// Whether the copy of the manifest was used, because the manifest was damaged or missing.
@@ -109,6 +115,7 @@ mod tests {
         let lost = LostOperations { first: 10, last: 12 };
         RecoveryReport {
             chosen: Some(CheckpointToken::new(7)),
+            kept_until: Some(PublicAddress::new(4096)),
             rejected: vec![(CheckpointToken::new(8), "its image is damaged".to_owned())],
             from_copy: true,
             lost: [(SessionId::new(1, 1), lost)].into(),
@@ -136,7 +143,8 @@ session 00000000000000010000000000000001 lost its operations 10 to 12";
     #[test]
     fn data_has_the_names_of_the_fields() {
         let expected = concat!(
-            r#"{"chosen":7,"cookie":[],"rejected":[[8,"its image is damaged"]],"from_copy":true,"#,
+            r#"{"chosen":7,"cookie":[],"kept_until":4096,"#,
+            r#""rejected":[[8,"its image is damaged"]],"from_copy":true,"#,
             r#""lost":{"00000000000000010000000000000001":{"first":10,"last":12}},"#,
             r#""sessions":{},"replayed_bytes":3145728,"replayed_records":12345,"#,
             r#""image_bytes":1536,"took_seconds":1.25}"#
