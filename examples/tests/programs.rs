@@ -64,6 +64,16 @@ fn an_overwritten_store_stays_within_its_budget() {
 }
 
 #[test]
+fn a_replica_has_the_tables_of_its_source() {
+    let Some(mut program) = command("replica") else { return };
+    let output = output_of(&mut program);
+    let lines = |text: &str| output.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(lines("as in the source"), 11, "{output}");
+    assert_eq!(lines("left the log before they were read"), 2, "{output}");
+    assert_eq!(lines("the source has lost what the copy has"), 2, "{output}");
+}
+
+#[test]
 fn a_store_is_exported_and_imported() {
     let Some(mut program) = command("export") else { return };
     let output = output_of(&mut program);

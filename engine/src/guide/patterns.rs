@@ -310,6 +310,12 @@
 //! # }).unwrap();
 //! ```
 //!
+//! # Follow a store
+//! A second store may have a copy of the tables of the first, and stay up to date: subscribe to the
+//! changes, scan into an empty table, then take in the changes. [`feed`](crate::feed#a-replica) has
+//! the rules, and the example `replica` is a program that follows them, through restarts, a crash,
+//! and a time away that was too long.
+//!
 //! # Backup
 //! [`backup`](crate::FasterKv::backup) copies a running store: see
 //! [`formats`](super::formats#backup).
