@@ -22,9 +22,9 @@
 //!    compaction from its turn.
 //!
 //! # Readers of the log
-//! A reader that has not read the oldest page holds a lap up, too. It is waited for as long as it
-//! goes on. One that has not moved for [`SCAN_PATIENCE`] may wait for a task that waits for this
-//! lap, so the tasks are refused.
+//! A reader that has not read the oldest page holds a lap up, too. It is waited for while it goes
+//! on, for [`SCAN_BOUND`] at most: others may begin at that page meanwhile. One that has not moved
+//! for [`SCAN_PATIENCE`] may wait for a task that waits for this lap, so the tasks are refused.
 
 use super::rounds::Rounds;
 use crate::base::address::Address;
@@ -37,9 +37,10 @@ use std::time::Duration;
 
 /// The time for which tasks wait for a scan that is not used.
 const SCAN_PATIENCE: Duration = Duration::from_secs(5);
-/// The time for which tasks wait at least for scans that are used.
+/// The time for which tasks wait at least for scans that are used, and at most for readers of one
+/// page.
 const SCAN_BOUND: Duration = Duration::from_secs(30);
-/// The time between two looks at the scans.
+/// The time between two looks at the scans or readers.
 const SCAN_LOOK: Duration = Duration::from_secs(1);
 
 /// The work for tasks that wait.
@@ -61,7 +62,7 @@ struct Lap {
     refused_below: u64,
     /// The time at which scans have held up these waits for too long, if there was a scan.
     scan_bound: Option<Duration>,
-    /// The time for which scans have held the lap up.
+    /// The time for which scans and readers have held the lap up.
     waited: Duration,
     /// Tasks were refused for scans, and nothing has been compacted since.
     is_overdue: bool,
@@ -69,7 +70,7 @@ struct Lap {
 
 impl Relief<'_> {
     /// Makes space until the waiting tasks may have a page. Returns the time that it took, without
-    /// the waits for scans, if they were refused.
+    /// the waits for scans and readers, if they were refused.
     pub(super) async fn run(self) -> Option<Duration> {
         let core = self.0.core();
         let refused_after = self.lap().await;
@@ -104,7 +105,8 @@ impl Relief<'_> {
         self.0.core().log.quota().is_pressed() || lap.is_overdue
     }
 
-    /// Begins a lap over what is in the log. Scans have held earlier laps up for `waited`.
+    /// Begins a lap over what is in the log. Scans and readers have held earlier laps up for
+    /// `waited`.
     fn begin(self, waited: Duration) -> Lap {
         let core = self.0.core();
         let quota = core.log.quota();
@@ -146,7 +148,10 @@ impl Relief<'_> {
         log.flushing().stored(until).await?;
         // After the flush: a subscriber may have waited for it.
         if core.limit_by_readers(until) <= begin {
-            return self.wait_for_readers([begin, until]).await.map(|()| true);
+            let begun = self.0.handle().now();
+            let moved = self.wait_for_readers([begin, until]).await;
+            lap.waited += self.0.handle().now().saturating_sub(begun);
+            return moved.map(|()| true);
         }
         match rounds.round(until, &mut None).await {
             Ok(_) => {}
@@ -216,14 +221,16 @@ impl Relief<'_> {
     async fn wait_for_readers(self, [begin, until]: [Address; 2]) -> Result<()> {
         let (core, handle) = (self.0.core(), self.0.handle());
         let health = core.log.health();
-        let (mut before, mut still_since) = (core.reader_needs(), handle.now());
+        let begun = handle.now();
+        let (mut before, mut still_since) = (core.reader_needs(), begun);
         while core.limit_by_readers(until) <= begin {
             health.check_write()?;
             let (needs, now) = (core.reader_needs(), handle.now());
             if needs != before {
                 (before, still_since) = (needs, now);
             }
-            if now.saturating_sub(still_since) >= SCAN_PATIENCE {
+            let for_long = |since, limit| now.saturating_sub(since) >= limit;
+            if for_long(still_since, SCAN_PATIENCE) || for_long(begun, SCAN_BOUND) {
                 let error = self.over_budget("a reader of the log holds compaction up");
                 return Err(error.with_way_out("let it go on, or drop it"));
             }

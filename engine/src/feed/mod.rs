@@ -43,8 +43,8 @@
 //! # After a restart
 //! After a clean [`close`](crate::FasterKv::close) with a checkpoint each record has the same
 //! address at the next opening, and [`LogRecords::position`] is the place to continue at, in
-//! `subscribe_from`. Keep it with the effects of the records, and now and then while there are none:
-//! it goes on through records of other tables, and the log may begin after them later.
+//! `subscribe_from`. Keep it with the effects of the records, and now and then while there are
+//! none: it goes on through records of other tables, and the log may begin after them later.
 //!
 //! After a crash the store is as of its last checkpoint. Records that were shown since then are
 //! gone, and records that were still mutable when it was taken may have an older value. Their
@@ -56,14 +56,14 @@
 //!
 //! # A replica
 //! A copy of a table that stays up to date begins with a subscription. After that comes a
-//! [scan](crate::FasterKv::scan) into an empty table, and then the changes. In this order nothing is
-//! missed: the scan shows what was there when it began, and the subscription shows all that came
+//! [scan](crate::FasterKv::scan) into an empty table, and then the changes. In this order nothing
+//! is missed: the scan shows what was there when it began, and the subscription shows all that came
 //! later. What shows twice does no harm, as the last record of a key is its state. Three things
 //! count:
 //!
 //! * a scan shows values that no checkpoint has yet, so the copy counts from the next
-//!   [checkpoint](crate::FasterKv::checkpoint) of the store on. A crash before that goes back behind
-//!   the scan, and the copy begins anew;
+//!   [checkpoint](crate::FasterKv::checkpoint) of the store on. A crash before that may take what
+//!   the scan has shown, so the copy begins anew;
 //! * after `Truncated` deletions were missed too. So the copy is replaced, and not completed. The
 //!   same is true after a crash that has lost what the copy has;
 //! * some changes have no record: see [above](#which-records-the-log-has). A replica lets its own
@@ -84,9 +84,10 @@
 //! oldest page. From then on, while it is in the way, a reader that is not polled for a minute
 //! *lapses*: it keeps nothing any more. It goes on when it is polled again. If the log begins later
 //! by then, its next record is the error `Truncated`. In a [cache](crate::Config::cache) a reader
-//! keeps nothing from the start. [`ScanStats`](crate::stats::ScanStats) counts the readers. Within a
-//! budget of the device, writers that need space are refused with `StorageFull` after 5 seconds in
-//! which the reader that is in the way has not moved, until it lapses.
+//! keeps nothing from the start. [`ScanStats`](crate::stats::ScanStats) counts the readers. Within
+//! a budget of the device, writers that need space are refused with `StorageFull` after 5 seconds
+//! in which the reader that is in the way has not moved, until it lapses, or after 30 seconds of
+//! readers of the oldest page.
 //!
 //! # Cancel safety
 //! A reader can be dropped at any time. A call of `next` that is dropped loses no record.

@@ -252,7 +252,8 @@
 //! scan, and new scans begin. So a task may write while it scans, but must expect this error. It
 //! may begin a scan while it scans, too. Writers also get the error after 30 to 60 seconds of scans
 //! that are used. A [reader of the log](crate::feed) that has not read its oldest page holds
-//! compaction up, too. If it has not moved for 5 seconds, writers get the error.
+//! compaction up, too. If it has not moved for 5 seconds, or such readers were there for 30
+//! seconds, writers get the error.
 //!
 //! After damage, writers get the error of the page that could not be compacted.
 //!

@@ -9,6 +9,8 @@
 //! 3. Nor does a task that begins a scan within a scan (`a_task_scans_while_it_scans`).
 //! 4. A writer waits for a scan no longer than a minute, and compaction has its turn when the scan
 //!    has ended (`compaction_has_its_turn`).
+//! 5. A writer waits for readers of the oldest page no longer than that, also if there is always
+//!    one (`readers_that_begin_again_end_no_wait`).
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -200,4 +202,36 @@ async fn write_until_refused_or_compacted(store: &FasterKv<u64, [u8]>) -> Option
         }
     }
     unreachable!("the keys come again")
+}
+
+/// Readers of the oldest page begin again and again. Their number changed, which looked as if they
+/// went on, so writers waited for ever.
+#[test]
+fn readers_that_begin_again_end_no_wait() {
+    run(5, async |site, store| {
+        let reader = async |number: u32| {
+            site.handle.sleep(Duration::from_millis(2500) * number).await;
+            loop {
+                let mut records = store.log_records(..);
+                for _ in 0..10 {
+                    records.try_next().await.expect("a sound disk");
+                    site.handle.sleep(Duration::from_millis(500)).await;
+                }
+            }
+        };
+        let writer = async {
+            for _ in 0..5 {
+                let began = site.handle.now();
+                let error = write_until_refused(store).await;
+                let waited = site.handle.now() - began;
+                assert!(waited < Duration::from_secs(65), "{waited:?} in one wait");
+                assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+                assert!(error.to_string().contains("a reader of the log holds"), "{error}");
+            }
+        };
+        select(pin!(writer), pin!(join(reader(0), reader(1)))).await;
+        for key in 0..KEYS {
+            store.upsert(&key, &VALUE).await.expect("no reader is in the way");
+        }
+    });
 }
