@@ -8,7 +8,7 @@ use tests::polling::poll_once;
 use tests::simulated::{Site, World, seeds};
 
 /// The floor of a small configuration is below this.
-const SMALL: ByteSize = ByteSize::kib(80);
+const SMALL: ByteSize = ByteSize::kib(96);
 const LARGE: ByteSize = ByteSize::kib(256);
 
 /// Opens a store, and fills its memory with records that are not on the device.
