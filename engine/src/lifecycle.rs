@@ -37,11 +37,9 @@ impl StoreLifecycle {
     ) -> Result<Arc<TableInner>> {
         let core = self.checkpoints.core();
         let limits = types.limits(&Geometry::of(&core.config)?)?;
-        let new = || {
-            let name = (table.number(), &*table.name);
-            TableInner::new(Arc::clone(core), name, types.layout, limits)
-        };
-        Ok(self.open_tables.get_or_insert(table.number(), new))
+        let name = (table.number(), &*table.name);
+        let table = TableInner::new(Arc::clone(core), name, types.layout, limits);
+        Ok(self.open_tables.get_or_insert(table))
     }
 }
 
@@ -60,18 +58,15 @@ pub(crate) struct OpenTables {
 }
 
 impl OpenTables {
-    fn get_or_insert(
-        &self,
-        number: TableNumber,
-        new: impl FnOnce() -> TableInner,
-    ) -> Arc<TableInner> {
+    /// Returns the open table of this number, or `new` if there is none.
+    fn get_or_insert(&self, new: TableInner) -> Arc<TableInner> {
+        let new = Arc::new(new);
         let mut tables = self.tables();
-        if let Some(open) = tables.get(&number).and_then(Weak::upgrade) {
+        if let Some(open) = tables.get(&new.number).and_then(Weak::upgrade) {
             return open;
         }
-        let opened = Arc::new(new());
-        tables.insert(number, Arc::downgrade(&opened));
-        opened
+        tables.insert(new.number, Arc::downgrade(&new));
+        new
     }
 
     /// Lets all operations of a dropped table fail.

@@ -9,6 +9,7 @@
 //! clock of the life before. The time of the store never goes back.
 
 mod handles;
+mod openers;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -335,6 +336,8 @@ fn a_creation_may_fail_at_any_operation() {
                     let kinds = [ErrorKind::Io, ErrorKind::StorageFull, ErrorKind::Poisoned];
                     assert!(kinds.contains(&error.kind()), "{error}");
                     if database.health().condition == Condition::Sound {
+                        // A table of another layout gets the number.
+                        database.table::<u64, u64>("other").await.expect("a sound disk");
                         database.table::<u64, str>("second").await.expect("a sound disk");
                     }
                 }

@@ -35,11 +35,12 @@ impl Checkpoints {
         let table = (change.change)(&mut store)?;
         if store != manifest.store {
             manifest.set_store(store);
-            let published = files.publish(manifest, Durability::PowerCut).await;
+            // Tasks may use the table as soon as the manifest in memory names it. Its number and
+            // layout are a fact only now: another table gets the number if this one fails.
+            let add = || core.tables.add(table.number(), table.layout());
+            let published = files.publish_and(manifest, Durability::PowerCut, add).await;
             published.map_err(|failed| unpublished(core, failed))?;
         }
-        // Before the first record of the table, which its first handle writes.
-        core.tables.add(table.number(), table.layout());
         (change.published)(&table);
         if table.dropped {
             // Operations that began before may still append a record.

@@ -2,7 +2,7 @@
 //!
 //! A reader of whole pages meets records of all tables. It looks up the layout of a record by the
 //! table number in its header. A table may be created while the store runs, so the layouts are
-//! atomic words. A layout is set before the table has a record, and never changes.
+//! atomic words. A layout is set before any task finds the table, and never changes.
 
 use super::{Layout, RecordInfo, TableNumber};
 use kvick_io::sync::atomic::{AtomicU32, Ordering};
@@ -27,12 +27,13 @@ impl Layouts {
         Self(std::array::from_fn(|_number| AtomicU32::new(0)))
     }
 
-    /// Sets the layout of a table, which has no record yet.
+    /// Sets the layout of a table, unless it has this layout. A dropped table stays dropped.
     pub(crate) fn set(&self, number: TableNumber, layout: Layout) {
-        let word = pack(layout);
+        let (place, word) = (&self.0[number.index()], pack(layout));
         // Release: pairs with the Acquire of `get`.
-        let before = self.0[number.index()].swap(word, Ordering::Release);
-        assert!(before == 0 || before == word, "the layout of table {number} never changes");
+        let set = place.compare_exchange(0, word, Ordering::Release, Ordering::Relaxed);
+        let now = set.map_or_else(|before| before & !DROPPED, |_| word);
+        assert_eq!(now, word, "the layout of table {number} never changes");
         debug_assert_eq!(self.get(number), Some(layout), "the layout that is set is found");
     }
 
@@ -111,6 +112,15 @@ mod tests {
             }
         }
         assert_eq!(layouts.get(TableNumber::LAST), None);
+    }
+
+    #[test]
+    fn a_dropped_table_stays_dropped() {
+        let (layouts, layout) = (Layouts::new(), Layout::new(Some(8), None));
+        layouts.set(TableNumber::FIRST, layout);
+        layouts.transition_to_dropped(TableNumber::FIRST);
+        layouts.set(TableNumber::FIRST, layout);
+        assert!(layouts.is_dropped(TableNumber::FIRST));
     }
 
     #[test]

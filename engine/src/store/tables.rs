@@ -17,7 +17,7 @@ impl Tables {
         Self { seed, layouts }
     }
 
-    /// Adds a table, before it has a record.
+    /// Adds a table, before any task finds it. A table that was added before stays as it is.
     pub(crate) fn add(&self, number: TableNumber, layout: Layout) {
         self.layouts.set(number, layout);
     }

@@ -116,26 +116,39 @@ impl CheckpointFiles {
         manifest: Manifest,
         durability: Durability,
     ) -> Result<(), NotPublished> {
+        self.publish_and(manifest, durability, || {}).await
+    }
+
+    /// As [`publish`](Self::publish). Runs `published` before other tasks see the manifest in
+    /// memory.
+    pub(in crate::checkpoint) async fn publish_and(
+        &self,
+        manifest: Manifest,
+        durability: Durability,
+        published: impl FnOnce(),
+    ) -> Result<(), NotPublished> {
         let _turn = self.publishing.lock().await;
-        self.publish_in_turn(manifest, durability).await
+        self.publish_in_turn(manifest, durability, published).await
     }
 
     /// Publishes the manifest in memory again.
     pub(in crate::checkpoint) async fn publish_again(&self) -> Result<(), NotPublished> {
         let _turn = self.publishing.lock().await;
         let manifest = self.manifest().clone();
-        self.publish_in_turn(manifest, Durability::PowerCut).await
+        self.publish_in_turn(manifest, Durability::PowerCut, || {}).await
     }
 
     async fn publish_in_turn(
         &self,
         mut manifest: Manifest,
         durability: Durability,
+        published: impl FnOnce(),
     ) -> Result<(), NotPublished> {
         manifest.stamp(&self.clock);
         self.assert_next(&manifest);
         let synced = durability == Durability::PowerCut;
         let bytes = publish::publish(&*self.directory, &manifest, synced).await?;
+        published();
         self.counts(manifest, synced);
         copy::keep_copy(&*self.directory, &bytes).await;
         Ok(())
