@@ -199,6 +199,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Forgets the sessions that wait to be resumed for which `is_over` holds, and returns their
     /// number.
     ///
+    /// The closure may use the store. A session that it or another task resumes meanwhile stays, if
+    /// it is open or has done something since. Nothing is forgotten if the closure panics.
+    ///
     /// A service whose clients may never return can limit the kept sessions by age, in checkpoints:
     ///
     /// ```

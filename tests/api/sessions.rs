@@ -1,5 +1,6 @@
 //! The sessions that a store keeps, and the numbers of their operations.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use kvick::io::MemoryDirectory;
@@ -60,6 +61,69 @@ fn a_forgotten_session_stays_forgotten() -> Result<()> {
         store.close().await?;
         let store = open(&directory).await?;
         assert!(store.recovered_sessions().keys().eq(&ids[2..]));
+        store.close().await
+    })
+}
+
+/// The closure ran under the lock of the sessions: a store that it asked never answered.
+#[test]
+fn a_closure_that_forgets_sessions_may_use_the_store() -> Result<()> {
+    block_on(async {
+        let store = open(&MemoryDirectory::new()).await?;
+        let mut ids = Vec::new();
+        for key in 0..4 {
+            let mut session = store.session()?;
+            ids.push(session.id());
+            session.upsert(&key, &1).await?;
+        }
+        assert_eq!(store.recovered_sessions().len(), 4);
+        let mut open = Vec::new();
+        let forgotten = store.forget_sessions(|id, point| {
+            assert_eq!(store.recovered_sessions().get(&id), Some(point));
+            // The first session is open afterwards, the second has done more, the third has not.
+            match ids.iter().position(|it| *it == id) {
+                Some(0) => open.push(store.resume_session(id).expect("it waits")),
+                Some(1) => {
+                    let mut session = store.resume_session(id).expect("it waits");
+                    block_on(session.upsert(&9, &9)).expect("sound memory");
+                }
+                Some(2) => drop(store.resume_session(id).expect("it waits")),
+                _ => assert!(store.forget_session(id)),
+            }
+            true
+        });
+        assert_eq!(forgotten, 1, "the third; the closure has forgotten the last");
+        assert!(store.recovered_sessions().keys().eq([&ids[1]]));
+        drop(open);
+        assert!(store.recovered_sessions().keys().eq(&ids[..2]));
+        store.close().await
+    })
+}
+
+/// The panic poisoned the lock, and then the next checkpoint poisoned the store.
+#[test]
+fn a_closure_that_forgets_sessions_may_panic() -> Result<()> {
+    block_on(async {
+        let store = open(&MemoryDirectory::new()).await?;
+        for key in 0..2 {
+            let mut session = store.session()?;
+            session.id();
+            session.upsert(&key, &1).await?;
+        }
+        let mut calls = 0;
+        let forget = || {
+            store.forget_sessions(|_, _| {
+                calls += 1;
+                assert!(calls < 2, "the closure panics");
+                true
+            })
+        };
+        catch_unwind(AssertUnwindSafe(forget)).expect_err("the closure panics");
+        assert_eq!(store.recovered_sessions().len(), 2, "nothing is forgotten");
+        let mut session = store.session()?;
+        session.upsert(&1, &2).await?;
+        store.checkpoint().await?;
+        assert_eq!(store.forget_sessions(|_, _| true), 2);
         store.close().await
     })
 }

@@ -28,7 +28,8 @@ use crate::store::sessions::state::{SessionState, Waiting};
 use crossbeam_utils::CachePadded;
 use event_listener::Event;
 use kvick_io::sync::{Mutex, MutexGuard};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::iter::repeat;
 use std::sync::Arc;
 
@@ -216,38 +217,40 @@ impl SessionTable {
     }
 
     /// Drops the waiting sessions for which `is_over` holds, permanently. Returns their number.
+    ///
+    /// `is_over` is code of the user, and runs without any lock. A session stays that was resumed
+    /// meanwhile, and is open or has another commit point.
     pub(crate) fn forget(&self, mut is_over: impl FnMut(SessionId, &CommitPoint) -> bool) -> usize {
-        let mut accounts = self.accounts();
+        let mut over = self.waiting();
+        over.retain(|id, point| is_over(*id, point));
+        self.forget_waiting(over.into_iter().map(|(id, point)| (id, Some(point))))
+    }
+
+    /// Drops one session as [`forget`](Self::forget) does. Returns whether it was waiting.
+    pub(crate) fn forget_one(&self, id: SessionId) -> bool {
+        self.forget_waiting([(id, None)]) == 1
+    }
+
+    /// Drops those of the sessions that wait, at this commit point or at any. Returns their number.
+    fn forget_waiting(
+        &self,
+        sessions: impl IntoIterator<Item = (SessionId, Option<CommitPoint>)>,
+    ) -> usize {
         let mut forgotten = Vec::new();
-        accounts.waiting.retain(|id, waiting| {
-            let is_over = is_over(*id, &waiting.point);
-            if is_over {
-                self.points().forget(*id);
-                forgotten.push(waiting.ledger());
+        let mut accounts = self.accounts();
+        for (id, point) in sessions {
+            if let Entry::Occupied(waiting) = accounts.waiting.entry(id)
+                && point.is_none_or(|point| waiting.get().point == point)
+            {
+                self.points().forget(id);
+                forgotten.push(waiting.remove().ledger());
             }
-            !is_over
-        });
+        }
         drop(accounts);
         let mut activity = self.activity();
         activity.is_any |= !forgotten.is_empty();
         forgotten.iter().flatten().for_each(|ledger| activity.unlist(ledger));
         forgotten.len()
-    }
-
-    /// Drops one session as [`forget`](Self::forget) does. Returns whether it was waiting.
-    pub(crate) fn forget_one(&self, id: SessionId) -> bool {
-        let mut accounts = self.accounts();
-        let Some(waiting) = accounts.waiting.remove(&id) else {
-            return false;
-        };
-        self.points().forget(id);
-        drop(accounts);
-        let mut activity = self.activity();
-        activity.is_any = true;
-        if let Some(ledger) = waiting.ledger() {
-            activity.unlist(&ledger);
-        }
-        true
     }
 
     /// Returns the sessions that wait to be resumed.
