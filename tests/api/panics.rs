@@ -181,6 +181,27 @@ fn a_key_that_panics_harms_no_other_operation() -> Result<()> {
     block_on(store.close())
 }
 
+/// Each key of a write that failed got an entry of the index.
+#[test]
+fn a_key_whose_first_write_fails_has_no_entry() -> Result<()> {
+    let store: Store<false> = memory_store(small_configs().swap_remove(2));
+    block_on(store.upsert(&1, &10))?;
+    for key in 1000..1004 {
+        let writes: [&dyn Fn() -> Result<()>; 4] = [
+            &|| block_on(store.rmw(&key, |_| panic!("the closure panics"))).map(drop),
+            &|| block_on(store.rmw(&key, |_| REFUSES_ENCODE)).map(drop),
+            &|| block_on(store.insert_if_absent(&key, &PANICS_IN_ENCODE)).map(drop),
+            &|| block_on(store.rmw_many(&[key], |_, _| PANICS_IN_ENCODE)),
+        ];
+        for write in writes {
+            let failed = catch_unwind(AssertUnwindSafe(write)).map_or(true, |it| it.is_err());
+            assert!(failed, "key {key}");
+        }
+    }
+    assert_eq!(store.stats().index.entries, 1);
+    block_on(store.close())
+}
+
 /// A closure may use the store itself, because it runs without any lock.
 #[test]
 fn a_closure_may_call_the_store() -> Result<()> {

@@ -313,6 +313,30 @@ fn a_dropped_table_is_gone_for_all_handles() {
     .expect("memory does not fail");
 }
 
+/// Each key of a write that was refused got an entry of the index.
+#[test]
+fn a_dropped_table_gets_no_entry() {
+    block_on(async {
+        let database = open(&MemoryDirectory::new()).await?;
+        let table = database.table::<u64, u64>("users").await?;
+        table.upsert(&0, &1).await?;
+        database.drop_table("users").await?;
+        let before = database.stats().index.entries;
+        for key in 0..100 {
+            table.upsert(&key, &1).await.expect_err("the table is gone");
+            table.rmw(&(key + 100), |_| 1).await.expect_err("the table is gone");
+            table.insert_if_absent(&(key + 200), &1).await.expect_err("the table is gone");
+            table.upsert_many(&[(key + 300, 1)]).await.expect_err("the table is gone");
+            table.insert_many(&[(key + 400, 1)]).await.expect_err("the table is gone");
+            table.rmw_many(&[key + 500], |_, _| 1).await.expect_err("the table is gone");
+            table.replace(&(key + 600), &1).await.expect_err("the table is gone");
+        }
+        assert_eq!(database.stats().index.entries, before);
+        database.close().await
+    })
+    .expect("memory does not fail");
+}
+
 #[test]
 fn a_renamed_table_keeps_its_keys_and_handles() {
     block_on(async {

@@ -1,9 +1,11 @@
-//! Entries of the index of keys that were deleted.
+//! Entries of the index of keys that were deleted, or never written.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use kvick::config::ByteSize;
-use kvick::{Config, FasterKv};
+use kvick::{Config, ErrorKind, FasterKv};
+use tests::polling::poll_once;
 use tests::simulated::{World, seeds};
 
 const KEYS: u64 = 30_000;
@@ -35,6 +37,49 @@ fn keys_of_one_chain_leave_no_entry() {
             // What is removed waits for some more.
             let left = store.stats().index.entries;
             assert!(left < 64, "entries of no key: {left}");
+            store.close().await.expect("closes");
+        });
+    });
+}
+
+/// Each key of a refused write had an entry from then on, which led nowhere.
+#[test]
+fn keys_that_are_never_written_have_no_entry() {
+    seeds(40, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async move {
+            let store: FasterKv<u64, [u8]> = site.open(site.small_config()).await;
+            site.disk.set_capacity(Some(site.disk.bytes_used()));
+            let value = [7; 500];
+            let mut key = 0;
+            while store.upsert(&key, &value).await.is_ok() {
+                key += 1;
+            }
+            let entries = || store.stats().index.entries;
+            let before = entries();
+            for key in key..key + 200 {
+                let refused = match key % 4 {
+                    0 => store.upsert(&key, &value).await.map(drop),
+                    1 => store.rmw(&key, |_| value.into()).await.map(drop),
+                    2 => store.upsert_many(&[(key, value)]).await,
+                    _ => store.insert_many(&[(key, value)]).await.map(drop),
+                };
+                let error = refused.expect_err("the device is full");
+                assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+            }
+            assert_eq!(entries(), before, "entries of keys that were refused");
+            site.disk.stall();
+            site.disk.set_capacity(None);
+            for key in key..key + 200 {
+                let mut write = Box::pin(store.upsert(&key, &value));
+                assert!(!matches!(poll_once(&mut write), Poll::Ready(Ok(_))), "there is no room");
+            }
+            assert_eq!(entries(), before, "entries of keys that were given up");
+            site.disk.release();
+            site.handle.sleep(Duration::from_secs(1)).await;
+            store.upsert(&key, &value).await.expect("a sound disk");
+            assert_eq!(store.read(&key).await.expect("a sound disk"), Some(value.into()));
             store.close().await.expect("closes");
         });
     });

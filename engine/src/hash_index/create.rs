@@ -9,7 +9,7 @@
 
 use super::entry::{HashBucketEntry, Tag};
 use super::line::{Line, Link};
-use super::{HashIndex, LINE_WORDS};
+use super::{FoundEntry, HashIndex, LINE_WORDS};
 use crate::base::address::Address;
 use crate::base::hash::KeyHash;
 use kvick_io::sync::atomic::{AtomicU64, Ordering, fence};
@@ -18,6 +18,9 @@ use std::io;
 
 /// The number of tries of a creator, before it lets other tasks run.
 const TRIES: usize = if cfg!(any(loom, shuttle)) { 2 } else { 256 };
+
+/// The growth is told with each of this many lines: 64 KiB.
+const TOLD_LINES: u64 = 1024;
 
 /// The reason why there is no entry.
 #[derive(Debug)]
@@ -49,9 +52,30 @@ impl Refused {
 }
 
 impl HashIndex {
+    /// Returns the entry of `hash`, for which none was found. A new entry has the address `UNSET`.
+    ///
+    /// # Errors
+    /// As for [`find_or_create`](Self::find_or_create).
+    #[inline(always)]
+    pub(crate) fn create(&self, hash: KeyHash) -> Result<FoundEntry, Refused> {
+        Ok(FoundEntry { hash, observed: self.complete_entry(hash)? })
+    }
+
+    /// Removes an entry that leads to no record, unless it has changed: its creator writes none.
+    ///
+    /// It needs no drain. Other operations may have found the entry, and may link a record if the
+    /// prefix gets an entry without a record again. A prefix that has had a record gets such an
+    /// entry only after a drain. So its addresses only ever go up.
+    #[cold]
+    pub(crate) fn give_up(&self, entry: FoundEntry) {
+        if entry.address() == Address::UNSET {
+            self.try_remove(entry);
+        }
+    }
+
     #[cold]
     #[inline(never)]
-    pub(super) fn create(&self, hash: KeyHash) -> Result<HashBucketEntry, Refused> {
+    fn complete_entry(&self, hash: KeyHash) -> Result<HashBucketEntry, Refused> {
         // Before the claim, since a step loses entries that lead to no record yet.
         self.grow_if_full(self.bucket(hash));
         for attempt in 0..TRIES {
@@ -149,6 +173,9 @@ impl HashIndex {
             return Ok(());
         }
         let number = self.overflow.take()?;
+        if number.is_multiple_of(TOLD_LINES) {
+            self.grown.notify(usize::MAX);
+        }
         if !line.try_link(seen, number) {
             self.overflow.give_back(number);
         }

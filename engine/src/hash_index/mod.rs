@@ -112,6 +112,8 @@ pub(crate) struct HashIndex {
     is_asked: AtomicBool,
     /// The index has become sparse, or lines or entries wait for a drain.
     pub(crate) demand: Event,
+    /// The index has grown by a part that counts for the memory of the store.
+    pub(crate) grown: Event,
 }
 
 /// An entry as it was found.
@@ -159,6 +161,7 @@ impl HashIndex {
             forgotten: Mutex::new(ForgottenEntries::default().0),
             is_asked: AtomicBool::new(false),
             demand: Event::new(),
+            grown: Event::new(),
         })
     }
 
@@ -218,10 +221,7 @@ impl HashIndex {
     /// if other tasks are changing the bucket.
     #[inline(always)]
     pub(crate) fn find_or_create(&self, hash: KeyHash) -> Result<FoundEntry, Refused> {
-        match self.find(hash) {
-            Some(found) => Ok(found),
-            None => Ok(FoundEntry { hash, observed: self.create(hash)? }),
-        }
+        self.find(hash).map_or_else(|| self.create(hash), Ok)
     }
 
     /// Makes `address` the newest record of an entry, if nothing has changed since it was found.

@@ -56,6 +56,8 @@ use std::sync::TryLockError;
 const STEPS_AT_ONCE: usize = 2;
 /// The number of buckets that are tidied with each merge.
 const TIDIED: u64 = 16;
+/// The growth is told with each of this many buckets: 64 KiB.
+const TOLD_BUCKETS: u64 = 512;
 /// The driver is told when this many lines wait for a drain.
 const RETIRED_MANY: usize = 256;
 
@@ -84,6 +86,7 @@ impl HashIndex {
         let Some(mut steps) = self.try_steps() else {
             return;
         };
+        let before = self.buckets();
         for _ in 0..STEPS_AT_ONCE {
             let extent = self.extent.load();
             let may = extent.buckets() < self.sizes.limit && self.load.is_full(extent, bucket);
@@ -92,8 +95,13 @@ impl HashIndex {
                 break;
             }
         }
-        if steps.retired.len() >= RETIRED_MANY {
-            drop(steps);
+        let is_large = self.buckets() / TOLD_BUCKETS > before / TOLD_BUCKETS;
+        let is_long = steps.retired.len() >= RETIRED_MANY;
+        drop(steps);
+        if is_large {
+            self.grown.notify(usize::MAX);
+        }
+        if is_long {
             self.demand.notify(usize::MAX);
         }
     }

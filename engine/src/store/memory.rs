@@ -13,7 +13,8 @@ impl StoreInner {
         let health = self.log.health();
         let mut applied = None;
         loop {
-            let events = [self.governor.changed(), self.log.turned(), health.changed()];
+            let grown = &self.index.grown;
+            let events = [self.governor.changed(), self.log.turned(), grown, health.changed()];
             let next = wait_either(events, || {
                 if health.is_closed() {
                     return Some(None);

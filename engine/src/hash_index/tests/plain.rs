@@ -3,9 +3,12 @@
 use super::super::overflow::SHEET;
 use super::*;
 use crate::base::hash::KeyHasher;
+use crate::base::wait::wait_until;
 use crate::config::index_sizes::{ENTRY_BYTES, TAG_BITS};
+use futures::FutureExt;
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::pin::pin;
 
 /// Returns a hash whose low 17 bits are different for each key below 2^17, so that each key has an
 /// entry of its own at every size.
@@ -212,6 +215,42 @@ fn an_entry_without_a_record_does_not_survive_a_step() {
     assert!(!index.try_update(entry, address(1)), "the creator starts again");
     assert!(index.find(hash(1)).is_none());
     assert_eq!(index.entries(), 0);
+}
+
+#[test]
+fn an_entry_is_given_up_while_it_leads_to_no_record() {
+    let index = index(1, 2);
+    let own = index.find_or_create(hash(1)).expect("memory");
+    let other = index.find(hash(1)).expect("it was made");
+    index.give_up(own);
+    assert!(index.find(hash(1)).is_none() && entries(&index).is_empty());
+    assert!(!index.try_update(other, address(1)), "the other operation starts again");
+    let again = index.find_or_create(hash(1)).expect("memory");
+    assert!(index.try_update(again, address(1)));
+    index.give_up(own);
+    index.give_up(index.find(hash(1)).expect("it was linked"));
+    assert_eq!(index.find(hash(1)).map(FoundEntry::address), Some(address(1)));
+    check(&index);
+}
+
+/// The memory of a store heard of the growth with the next page only.
+#[test]
+fn growth_is_told() {
+    for limit in [1, 4096] {
+        let index = index(1, limit);
+        let looks = Cell::new(0);
+        let look = || {
+            looks.set(looks.get() + 1);
+            None::<()>
+        };
+        let mut waiting = pin!(wait_until(&index.grown, look));
+        for key in 0..40_000 {
+            assert!(waiting.as_mut().now_or_never().is_none());
+            add(&index, key..key + 1);
+        }
+        let (told, most) = (looks.get() - 1, index.bytes() / (64 << 10));
+        assert!((most / 2..=most).contains(&told), "{told} times for {} bytes", index.bytes());
+    }
 }
 
 #[test]

@@ -184,6 +184,30 @@ fn loom_one_entry_per_prefix() {
     });
 }
 
+/// A creator gives its entry up while another creator links a record, which stays.
+#[test]
+fn loom_an_entry_is_given_up_beside_a_creator() {
+    check(|| {
+        let index = Arc::new(index(1, 1));
+        let other = {
+            let index = Arc::clone(&index);
+            thread::spawn(move || {
+                let entry = index.find_or_create(LOW);
+                entry.is_ok_and(|entry| index.try_update(entry, FIRST))
+            })
+        };
+        if let Ok(entry) = index.find_or_create(LOW)
+            && entry.address() == Address::UNSET
+        {
+            index.give_up(entry);
+        }
+        let is_linked = other.join().expect("no panic");
+        let found = index.find(LOW).map(FoundEntry::address);
+        assert_eq!(found, is_linked.then_some(FIRST));
+        assert_eq!(index.entries(), u64::from(is_linked));
+    });
+}
+
 /// Two tasks update one entry, and the loser learns of it.
 #[test]
 fn loom_one_update_wins() {

@@ -18,8 +18,8 @@ use crate::statistics::Counters;
 use crate::store::expiry::Expiry;
 use crate::store::moment::Moment;
 use crate::store::operation::attempt::{Attempt, Blocked};
-use crate::store::operation::upsert::entry_of;
 use crate::store::record::encoding::encode_value;
+use crate::store::record::entry::entry_of;
 use crate::store::record::find::RecordSource;
 use crate::store::table::TableRef;
 

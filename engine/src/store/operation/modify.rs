@@ -40,9 +40,10 @@ use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types, layou
 use crate::store::operation::changes::{Change, without_entry};
 use crate::store::operation::delete::{delete_observed, forget_if_dead};
 use crate::store::operation::future::Operation;
-use crate::store::operation::upsert::{check_value, entry_of, hashed, is_too_long, word_of};
+use crate::store::operation::upsert::{check_value, hashed, is_too_long, word_of};
 use crate::store::record::append::{Link, append_record, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
+use crate::store::record::entry::{UnwrittenKey, entry_of};
 use crate::store::record::find::{InMemory, RecordSource, find_record};
 use crate::store::table::{TableInner, TableRef};
 use kvick_io::sync::atomic::Ordering;
@@ -125,6 +126,7 @@ pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Cha
     }
     let moment = &Moment::new(core);
     change.begin(moment);
+    let unwritten = UnwrittenKey::new(core, hash);
     let step = with_retries(|| {
         let entry = if C::CREATES && !C::REMOVES {
             match entry_of(core, hash)? {
@@ -144,9 +146,14 @@ pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Cha
         RmwAttempt { table: core.table, tools: &mut tools, key, entry }
             .once::<K, V, C>(change, moment)
     })?;
-    if let Attempt::Done(_) = step {
-        tools.counters.add(Counter::Modifies, 1);
-        tools.serial.advance();
+    match step {
+        Attempt::Done(_) => {
+            unwritten.written();
+            tools.counters.add(Counter::Modifies, 1);
+            tools.serial.advance();
+        }
+        Attempt::Blocked(Blocked::Overtaken) => unwritten.written(),
+        Attempt::Blocked(_) => drop(unwritten),
     }
     Ok(step)
 }

@@ -4,7 +4,6 @@ use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
 use crate::codec::{Expires, Key, Value};
-use crate::hash_index::{FoundEntry, Refused};
 use crate::hybrid_log::Region;
 use crate::record::{ExpiryWord, HasLayout, Layout, NewRecord, RecordKind, ValueState};
 use crate::statistics::Counter;
@@ -19,6 +18,7 @@ use crate::store::operation::future::{BlindWrite, Operation};
 use crate::store::operation::pending::Scattered;
 use crate::store::record::append::{Link, append_record, with_retries};
 use crate::store::record::encoding::{encode_key, encode_value, owned_key};
+use crate::store::record::entry::entry_of;
 use crate::store::record::find::{InMemory, RecordSource, find_record};
 use crate::store::table::TableRef;
 use kvick_io::sync::atomic::Ordering;
@@ -125,17 +125,6 @@ pub(in crate::store) fn hashed<'k, K: Key + ?Sized>(
     Ok(HashedKey { bytes: key, hash: core.table.hasher.hash(key) })
 }
 
-/// Returns the entry of a key's hash, and creates it if needed. Returns `None` if other operations
-/// were changing its bucket.
-#[inline(always)]
-pub(in crate::store) fn entry_of(core: TableRef<'_>, hash: KeyHash) -> Result<Option<FoundEntry>> {
-    match core.index.find_or_create(hash) {
-        Ok(entry) => Ok(Some(entry)),
-        Err(Refused::Contended) => Ok(None),
-        Err(Refused::NoMemory(error)) => Err(no_index_memory(error)),
-    }
-}
-
 /// Refuses a value that does not match its type, or is too long.
 #[inline(always)]
 pub(in crate::store) fn check_value<V: Value + ?Sized>(
@@ -234,7 +223,10 @@ fn upsert_once<S: HasLayout>(
             Some(Attempt::Done(found.previous(S::LAYOUT, moment)))
         }
         Link::Lost => None,
-        Link::NoRoom(room) => Some(Attempt::Blocked(Blocked::NoSpace(room))),
+        Link::NoRoom(room) => {
+            core.index.give_up(entry);
+            Some(Attempt::Blocked(Blocked::NoSpace(room)))
+        }
     })
 }
 
@@ -303,11 +295,6 @@ pub(in crate::store) fn word_of(value: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     bytes[..value.len()].copy_from_slice(value);
     u64::from_le_bytes(bytes)
-}
-
-#[cold]
-fn no_index_memory(error: std::io::Error) -> Error {
-    Error::io("growing the hash index, nothing was changed", error)
 }
 
 #[cold]

@@ -2,6 +2,7 @@
 
 pub(crate) mod append;
 pub(crate) mod encoding;
+pub(in crate::store) mod entry;
 pub(crate) mod find;
 pub(crate) mod overflow;
 pub(in crate::store) mod pieces;
