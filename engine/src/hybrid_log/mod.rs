@@ -248,8 +248,9 @@ impl HybridLog {
         self.parts.requests.want_frames(frames);
     }
 
-    /// Waits until the limit of pages in memory is the wanted one, and no more pages are in memory.
-    /// `changed` is notified when another limit may be wanted.
+    /// Waits until the limit of pages in memory is the wanted one, no more pages are in memory, and
+    /// the memory of other frames is returned. `changed` is notified when another limit may be
+    /// wanted.
     ///
     /// # Errors
     /// `StorageFull` while the device accepts no page, `Poisoned`, `Closed`.
@@ -263,6 +264,7 @@ impl HybridLog {
         let is_within = || {
             let limit = pages.frames().limit();
             limit.load() == limit.nearest(wanted())
+                && !limit.is_lowered()
                 && self.pages_in_memory() <= u64::from(limit.load())
         };
         health.check_process()?;

@@ -7,6 +7,8 @@
 //! +--------------------------------+
 //! ```
 //!
+//! Beside it is a flag: the limit came down, and frames beyond it may still have memory.
+//!
 //! A writer turns to page `p` only if `p < safe head + limit`, under a guard.
 //!
 //! # Invariants
@@ -17,7 +19,7 @@
 //!    limit. The driver returns the memory of frames ahead of the tail after that drain. Pages in
 //!    memory beyond the limit leave memory by eviction, as far as flushing allows.
 
-use kvick_io::sync::atomic::{AtomicU32, Ordering};
+use kvick_io::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// The smallest limit.
 pub(crate) const LEAST_FRAMES: u32 = 2;
@@ -26,6 +28,7 @@ pub(crate) const LEAST_FRAMES: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct FrameLimit {
     frames: AtomicU32,
+    is_lowered: AtomicBool,
     // Fixed after creation.
     reserved: u32,
 }
@@ -34,7 +37,7 @@ impl FrameLimit {
     pub(crate) fn new(frames: u32, reserved: u32) -> Self {
         assert!(frames >= LEAST_FRAMES, "a page to fill and a page to flush");
         assert!(frames <= reserved, "{frames} of {reserved} frames");
-        Self { frames: AtomicU32::new(frames), reserved }
+        Self { frames: AtomicU32::new(frames), is_lowered: AtomicBool::new(false), reserved }
     }
 
     /// Returns the limit.
@@ -50,11 +53,28 @@ impl FrameLimit {
         frames.clamp(LEAST_FRAMES, self.reserved)
     }
 
-    /// Moves the limit to `frames`, within its bounds, and returns the limit before. Only one
-    /// driver calls this. If the limit comes down, that driver drains before it relies on it.
-    pub(crate) fn transition_to(&self, frames: u32) -> u32 {
+    /// Moves the limit to `frames`, within its bounds. Only one driver calls this. If the limit
+    /// comes down, that driver drains before it relies on it, and returns the memory beyond.
+    pub(crate) fn transition_to(&self, frames: u32) {
+        let frames = self.nearest(frames);
+        if frames < self.load() {
+            // Before the limit: a task that sees the limit sees this.
+            self.is_lowered.store(true, Ordering::Relaxed);
+        }
         // Release: pairs with the Acquire of `load`.
-        self.frames.swap(self.nearest(frames), Ordering::Release)
+        self.frames.store(frames, Ordering::Release);
+    }
+
+    /// Returns whether the limit came down, and the memory of frames beyond it was not returned
+    /// yet.
+    pub(crate) fn is_lowered(&self) -> bool {
+        // Acquire: pairs with the Release of `transition_to_returned`.
+        self.is_lowered.load(Ordering::Acquire)
+    }
+
+    /// Records that no free frame beyond the limit has memory. Only the driver calls it.
+    pub(crate) fn transition_to_returned(&self) {
+        self.is_lowered.store(false, Ordering::Release);
     }
 }
 
@@ -65,10 +85,12 @@ mod tests {
     #[test]
     fn a_limit_stays_within_its_bounds() {
         let limit = FrameLimit::new(3, 8);
-        for (wanted, is) in [(5, 5), (0, 2), (u32::MAX, 8), (2, 2)] {
-            let before = limit.load();
-            assert_eq!(limit.transition_to(wanted), before);
-            assert_eq!(limit.load(), is);
+        for (wanted, is, is_lowered) in
+            [(5, 5, false), (0, 2, true), (u32::MAX, 8, false), (20, 8, false), (2, 2, true)]
+        {
+            limit.transition_to(wanted);
+            assert_eq!((limit.load(), limit.is_lowered()), (is, is_lowered));
+            limit.transition_to_returned();
         }
     }
 }

@@ -28,15 +28,14 @@ impl EvictDriver<'_> {
     /// Moves the limit of frames as wanted.
     pub(crate) async fn drive(self) {
         let LogParts { pages, health, requests, .. } = self.0;
-        let mut is_lowered = false;
         loop {
             let next = wait_either([&requests.demand, &requests.events.flushed], || {
-                if health.is_closed() { Some(None) } else { self.next_step(is_lowered).map(Some) }
+                if health.is_closed() { Some(None) } else { self.next_step().map(Some) }
             });
             match next.await {
                 None => return,
                 Some(Step::Limit(frames)) => {
-                    is_lowered |= pages.frames().limit().transition_to(frames) > frames;
+                    pages.frames().limit().transition_to(frames);
                     // The other drivers follow the limit, too.
                     requests.notify_demand();
                     requests.events.page_free.notify(usize::MAX);
@@ -47,13 +46,13 @@ impl EvictDriver<'_> {
             }
             // A writer that saw the old limit may have turned to a page beyond the new limit. After
             // the drain, no such writer is left.
-            if std::mem::take(&mut is_lowered) {
+            if pages.frames().limit().is_lowered() {
                 self.release_beyond_limit();
             }
         }
     }
 
-    fn next_step(self, is_lowered: bool) -> Option<Step> {
+    fn next_step(self) -> Option<Step> {
         let LogParts { pages, requests, .. } = self.0;
         let limit = pages.frames().limit();
         let wanted = requests.frames().map(|frames| limit.nearest(frames));
@@ -64,17 +63,19 @@ impl EvictDriver<'_> {
         if target > pages.marks().head.load() {
             return Some(Step::Head(target));
         }
-        is_lowered.then_some(Step::Release)
+        limit.is_lowered().then_some(Step::Release)
     }
 
     /// Returns the memory of free frames that are beyond the limit: they were touched ahead, or
     /// kept their memory when their page was evicted.
     fn release_beyond_limit(self) {
-        let LogParts { pages, tail, geometry, .. } = self.0;
+        let LogParts { pages, tail, geometry, requests, .. } = self.0;
         let frames = pages.frames();
         let first = pages.free_below().max(tail.page() + 1);
         let head = pages.marks().safe_head.load().page(geometry.page_bits);
         frames.release(first..(head + u64::from(frames.ring())).max(first));
+        frames.limit().transition_to_returned();
+        requests.events.page_free.notify(usize::MAX);
     }
 
     async fn shift(self, target: Address) {
