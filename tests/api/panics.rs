@@ -3,8 +3,13 @@
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use futures::FutureExt;
+use kvick::codec::Expiring;
+use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
 use kvick::{ErrorKind, FasterKv, Key, Result, Value, codec};
 use tests::configs::memory_store;
@@ -200,6 +205,27 @@ fn a_key_whose_first_write_fails_has_no_entry() -> Result<()> {
     }
     assert_eq!(store.stats().index.entries, 1);
     block_on(store.close())
+}
+
+/// The caller was told that the store is closed.
+#[test]
+fn a_caller_learns_that_a_driver_panicked() {
+    let broken = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&broken);
+    let clock = move || {
+        assert!(!seen.load(Ordering::Relaxed), "the clock panics");
+        UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    };
+    let builder = FasterKv::<u64, Expiring<u64>>::builder(small_configs().swap_remove(0));
+    let builder = builder.clock(clock).directory(Arc::new(MemoryDirectory::new()));
+    block_on(async {
+        let store = builder.open_in_directory().await.expect("sound memory");
+        store.upsert(&1, &1).await.expect("sound memory");
+        broken.store(true, Ordering::Relaxed);
+        let error = store.checkpoint().await.expect_err("the clock panics");
+        assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
+        assert!(error.to_string().contains("the clock panics"), "{error}");
+    });
 }
 
 /// A closure may use the store itself, because it runs without any lock.
