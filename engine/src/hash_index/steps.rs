@@ -18,7 +18,7 @@ pub(super) struct Steps {
     room: Room,
 }
 
-/// Room for entries, so that a step allocates nothing.
+/// Room for entries, so that a step allocates only if its buckets have overflow lines.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     /// The entries of the buckets that a step freezes.

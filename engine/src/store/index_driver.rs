@@ -20,10 +20,10 @@ impl StoreInner {
         loop {
             let next = wait_either([&self.index.demand, health.changed()], || {
                 let is_closed = health.is_closed();
-                // The look comes first in any case: it lets tasks ask again. A merge that found no
-                // memory is tried again after the next demand.
-                let has_work = self.index.has_work() && !std::mem::take(&mut is_stuck);
-                (is_closed || has_work).then_some(is_closed)
+                // Both in any case: the look lets tasks ask again, and a merge that found no memory
+                // is tried again after the next demand, whatever this look finds.
+                let (has_work, was_stuck) = (self.index.has_work(), std::mem::take(&mut is_stuck));
+                (is_closed || has_work && !was_stuck).then_some(is_closed)
             });
             if next.await {
                 return;
