@@ -354,8 +354,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Operations continue meanwhile. The next opening uses its own configuration. As for a
     /// checkpoint, do not wait for it within the closure of an operation.
     ///
-    /// The prefixes of the index stay as they are; see [`Config::index_max`] for a store that
-    /// begins small.
+    /// The prefixes of the index stay as they are. So with less memory than at the creation, more
+    /// keys may take the index and the store beyond `memory` again: the
+    /// [floor](crate::stats::MemoryBytes::floor) is above the budget then. See
+    /// [`Config::index_max`] for a store that begins small, or stays small later.
     ///
     /// ```
     /// # use kvick::config::{Backend, ByteSize};

@@ -131,6 +131,27 @@ fn pages_make_room_for_the_index_and_for_sessions() -> Result<()> {
     })
 }
 
+/// An entry stands for its prefix, so the index of a store grows up to the prefixes of its
+/// creation, whatever the budget is now. The statistics say so.
+#[test]
+fn a_floor_above_the_budget_tells_of_a_large_index() -> Result<()> {
+    let config = config().with_memory(ByteSize::mib(16)).with_expected_keys(None);
+    let store = memory_store::<u64, u64>(config);
+    block_on(async {
+        store.set_memory(ByteSize::mib(1)).await?;
+        check(&store);
+        write(&store, 0..4 * KEYS).await?;
+        // Pages follow the index a moment later.
+        store.set_memory(ByteSize::mib(1)).await.expect_err("below the floor");
+        let memory = store.stats().memory;
+        assert!(memory.index > 1 << 20 && memory.floor > memory.budget, "{memory:?}");
+        read(&store, 0..4 * KEYS).await?;
+        store.set_memory(ByteSize::new(memory.floor + memory.floor / 8)).await?;
+        check(&store);
+        store.close().await
+    })
+}
+
 #[test]
 fn a_store_opens_with_any_memory() -> Result<()> {
     let directory = MemoryDirectory::new();

@@ -53,15 +53,17 @@ pub struct Config {
     /// later. When the index grows, log pages leave memory, down to an eighth of `memory`. Records
     /// that do not fit are read from the device.
     ///
-    /// The limit holds for any number of keys, from 2 MiB on. A new store gets a number of prefixes
-    /// of hashes, one for 16 to 32 bytes of `memory`, and keeps it for life. Each takes up to 13
-    /// bytes of index. Keys of one prefix form a chain, so a store with many more keys reads
-    /// several records to find one. Create a store that will get more memory later with a larger
-    /// [`index_max`](Self::index_max).
+    /// The limit of the creation holds for any number of keys, from 2 MiB on. A new store gets a
+    /// number of prefixes of hashes, one for 16 to 32 bytes of `memory`, and keeps it for life. Each
+    /// takes up to 13 bytes of index. Keys of one prefix form a chain, so a store with many more
+    /// keys reads several records to find one. Create a store that will get more memory later with
+    /// a larger [`index_max`](Self::index_max).
     ///
-    /// An existing store needs room for two of its pages and for the minimum of its index; an
-    /// opening with less is refused. An opening with less than the
-    /// [floor](crate::stats::MemoryBytes::floor) is accepted, and the store exceeds the limit then.
+    /// A store that has less memory than at its creation may exceed the limit: as its keys come, the
+    /// index still grows up to its prefixes. Create a store that will get less memory for good with
+    /// a smaller [`index_max`](Self::index_max). An opening with less than the
+    /// [floor](crate::stats::MemoryBytes::floor) is accepted, and exceeds the limit at once. It is
+    /// refused without room for two pages and for the minimum of the index.
     /// Default: 256 MiB.
     pub memory: ByteSize,
     /// The largest memory that [`FasterKv::set_memory`](crate::FasterKv::set_memory) accepts, from
@@ -225,7 +227,7 @@ pub struct Config {
     /// The maximum bytes of the index, 128 B to 16 TiB, in place of 13/16 of `memory`.
     ///
     /// A new store gets the largest power of two of prefixes that fits in it at 13 bytes each, and
-    /// at least 131,072. Set it at the creation of a store that will get more
+    /// at least 131,072. Set it at the creation of a store that will get more or less
     /// [memory](Self::memory) later, to 13/16 of that memory. It may exceed `memory`.
     ///
     /// The prefixes of an existing store do not change. There it only limits the number of buckets,

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! memory   = index + sessions + I/O buffers + pages
-//! index    = 12 to 13 bytes for each key, at most 13/16 of the memory
+//! index    = 12 to 13 bytes for each key, at most 13/16 of the memory at the creation
 //! buffers  = 1/16 of the memory, at most 32 MiB
 //! pages    = the rest, and at least 1/8 of the memory
 //! ```
@@ -59,10 +59,13 @@
 //!   that memory. Otherwise it has few prefixes, and the chains of many keys become long.
 //! * A store that will get much *less* memory: set [`page_size`](crate::Config::page_size). Two
 //!   pages, the buffers and the minimum of the index must fit, or the opening is refused. By
-//!   default two pages are up to a sixteenth of the memory at the creation, at most 8 MiB.
+//!   default two pages are up to a sixteenth of the memory at the creation, at most 8 MiB. Set
+//!   `index_max` to 13/16 of that memory, too. Otherwise the index grows with the keys up to its
+//!   prefixes, and may leave pages and buffers no room in the budget.
 //!
 //! An opening with less memory than the [floor](crate::stats::MemoryBytes::floor) is accepted, and
-//! the store takes more than its budget then. `set_memory` refuses less than the floor;
+//! the store takes more than its budget then. So it does when the floor rises above the budget with
+//! the keys; it logs a warning. `set_memory` refuses less than the floor;
 //! [patterns](super::patterns#return-memory) has a function that goes down as far as possible.
 //!
 //! # Cost of a record

@@ -19,7 +19,8 @@
 //! The index grows at the expense of the frames, down to their *floor*: an eighth of the budget, or
 //! the least number of frames. It has one entry for each prefix at most, and the number of prefixes
 //! was chosen so that all of them fit beside the floor (`config/index_sizes.rs`). Only the index of
-//! a store that was created with more memory may take more. A driver of the store compares the
+//! a store that was created with more memory than its budget may take more: an entry stands for its
+//! prefix, and no other entry can take its place. A driver of the store compares the
 //! shares with the limits of the log and moves these. So memory follows a moment later: a page
 //! leaves memory after it was flushed.
 //!

@@ -142,8 +142,9 @@ pub struct MemoryBytes {
     /// The limit of all of this together: [`Config::memory`](crate::Config::memory), or the memory
     /// that [`set_memory`](crate::FasterKv::set_memory) has set since.
     ///
-    /// A store whose floor is above its budget takes more than the budget. This follows an opening
-    /// with little memory. It ends when the index has shrunk, or when `set_memory` has set more.
+    /// A store whose floor is above its budget takes more than the budget, and logs a warning. This
+    /// follows an opening with little memory, or more keys or sessions than the budget has room for
+    /// since it came down. It ends when the index has shrunk, or when `set_memory` has set more.
     pub budget: u64,
     /// The smallest budget that `set_memory` accepts now.
     ///

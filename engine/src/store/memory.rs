@@ -11,7 +11,7 @@ impl StoreInner {
     /// Moves the limits of the log as the governor divides the memory, until the store is closed.
     pub(crate) async fn drive_memory(&self) {
         let health = self.log.health();
-        let mut applied = None;
+        let (mut applied, mut was_over) = (None, false);
         loop {
             let grown = &self.index.grown;
             let events = [self.governor.changed(), self.log.turned(), grown, health.changed()];
@@ -20,6 +20,7 @@ impl StoreInner {
                     return Some(None);
                 }
                 self.note_memory();
+                self.warn_if_over(&mut was_over);
                 let shares = self.governor.shares();
                 (applied != Some(shares)).then_some(Some(shares))
             });
@@ -47,6 +48,20 @@ impl StoreInner {
         self.governor.note_index(self.index.bytes());
         self.governor.note_sessions(self.seat_bytes());
         self.governor.note_waits();
+    }
+
+    /// Warns once when the parts without the pages leave too little of the budget for pages.
+    fn warn_if_over(&self, was_over: &mut bool) {
+        let (parts, floor) = (self.governor.present(), self.governor.floor());
+        let is_over = floor > parts.budget;
+        if is_over && !std::mem::replace(was_over, is_over) {
+            let MemoryParts { budget, index, sessions, .. } = parts;
+            tracing::warn!(
+                target: "kvick::memory", budget, floor, index, sessions,
+                "the store takes more than its memory: index or sessions need it; set more memory"
+            );
+        }
+        *was_over = is_over;
     }
 
     /// Sets the memory of the store, and waits until it takes no more than that.
