@@ -152,6 +152,36 @@ fn a_floor_above_the_budget_tells_of_a_large_index() -> Result<()> {
     })
 }
 
+/// The index of the expected keys, the buffers and an eighth for pages took more than the memory.
+#[test]
+fn a_new_store_has_room_for_the_keys_that_it_expects() -> Result<()> {
+    let mut opened = 0;
+    for memory in (16..32).map(|part| ByteSize::kib(64 * part)) {
+        let config = config().with_memory(memory).with_expected_keys(2 * KEYS);
+        let builder =
+            FasterKv::<u64, u64>::builder(config).directory(Arc::new(MemoryDirectory::new()));
+        let store = match block_on(builder.open_in_directory()) {
+            Ok(store) => store,
+            Err(error) => {
+                assert!(error.to_string().contains("for expected_keys = 80000"), "{error}");
+                assert_eq!(opened, 0, "more memory is enough, too");
+                continue;
+            }
+        };
+        opened += 1;
+        let full = store.stats().memory;
+        assert!(full.floor <= full.budget, "{full:?}");
+        block_on(async {
+            write(&store, 0..2 * KEYS).await?;
+            let full = store.stats().memory;
+            assert!(full.floor <= full.budget, "{full:?}");
+            store.close().await
+        })?;
+    }
+    assert!((1..16).contains(&opened), "{opened} of 16 sizes");
+    Ok(())
+}
+
 #[test]
 fn a_store_opens_with_any_memory() -> Result<()> {
     let directory = MemoryDirectory::new();

@@ -3,7 +3,7 @@
 //! ```text
 //!   memory = index + I/O buffers + frames * page
 //!             |          |                |
-//!             |    memory / 16, <= 32 MiB   the rest, at least 2 frames
+//!             |    memory / 16, <= 32 MiB   the rest, at least memory / 8 and 2 frames
 //!        128 B a bucket, a bucket for 12 expected keys, else memory / 128. It grows with the keys,
 //!        and frames leave memory for it.
 //! ```
@@ -78,6 +78,8 @@ const FRAMES_MAX: u64 = 1 << 28;
 /// The factor of `memory` up to which memory can grow by default.
 const MEMORY_MAX_TIMES: u64 = 16;
 
+/// The divisor of the memory for the least bytes of pages.
+const PAGES_PART: u64 = 8;
 const IO_PART: u64 = 16;
 const IO_MIN: u64 = 8 << 10;
 const IO_MAX: u64 = 32 << 20;
@@ -173,13 +175,12 @@ struct Shares {
 impl Shares {
     fn of(config: &Config, index: IndexSizes) -> Result<Self> {
         let memory = config.memory.bytes();
-        let io = buffer_share(memory);
-        let log = memory.saturating_sub(index.bytes() + io);
         let page = config.page_size.unwrap_or(*PAGE.start());
-        if log / page.bytes() < FRAMES_MIN {
+        if needed_memory(config, index, page) > memory {
             return Err(too_little(config, page));
         }
-        Ok(Self { io, log })
+        let io = buffer_share(memory);
+        Ok(Self { io, log: memory - index.bytes() - io })
     }
 
     fn frames(&self, config: &Config, page_bytes: u64) -> Result<u32> {
@@ -204,21 +205,34 @@ fn too_little(config: &Config, page: ByteSize) -> Error {
         (None, Some(keys)) => format!("expected_keys = {keys}"),
         (None, None) => "the index".to_owned(),
     };
-    let least = least_memory(config, FRAMES_MIN * page.bytes());
+    let least = least_memory(config, page);
     let least = ByteSize::kib(least.div_ceil(1 << 10));
-    let memory = config.memory;
-    Error::invalid(format!(
-        "memory = {memory}: must be at least {least} for {index} and {FRAMES_MIN} pages of {page}"
-    ))
+    let (memory, pages) = (config.memory, FRAMES_MIN * page.bytes());
+    let pages = match least_page_share(least.bytes()) > pages {
+        true => "an eighth for pages".to_owned(),
+        false => format!("{FRAMES_MIN} pages of {page}"),
+    };
+    Error::invalid(format!("memory = {memory}: must be at least {least} for {index} and {pages}"))
 }
 
-/// Returns the memory for these settings and `pages` bytes of pages. Index and buffers may be a
-/// share of it.
-fn least_memory(config: &Config, pages: u64) -> u64 {
-    let mut least = pages;
+/// Returns the memory that the parts of a new store need, if the shares are those of
+/// `config.memory`: the index when the expected keys have come, buffers, and the least pages.
+fn needed_memory(config: &Config, index: IndexSizes, page: ByteSize) -> u64 {
+    let memory = config.memory.bytes();
+    let index = match config.index_buckets {
+        Some(_) => index.bytes(),
+        None => index.bytes_of(config.expected_keys.unwrap_or(0)),
+    };
+    let pages = least_page_share(memory).max(FRAMES_MIN * page.bytes());
+    index.saturating_add(buffer_share(memory)).saturating_add(pages)
+}
+
+/// Returns the memory for these settings and pages. Index, buffers and pages may be a share of it.
+fn least_memory(config: &Config, page: ByteSize) -> u64 {
+    let mut least = FRAMES_MIN * page.bytes();
     loop {
         let config = config.clone().with_memory(ByteSize::new(least));
-        let needed = IndexSizes::of(&config).bytes() + buffer_share(least) + pages;
+        let needed = needed_memory(&config, IndexSizes::of(&config), page);
         if needed <= least {
             return least;
         }
@@ -249,6 +263,11 @@ fn segment_bytes(config: &Config, page_bytes: u64) -> Result<u64> {
     // Space comes back a whole file at a time.
     let enough = (disk.bytes() / SEGMENTS_OF_DISK).max(page_bytes);
     Ok(segment.bytes().min(1 << enough.ilog2()))
+}
+
+/// Returns the bytes that a memory of `memory` bytes leaves to pages at least.
+pub(crate) fn least_page_share(memory: u64) -> u64 {
+    memory / PAGES_PART
 }
 
 /// Returns the bytes of I/O buffers that a memory of `memory` bytes has.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::backend::Backend;
 pub use self::byte_size::ByteSize;
-pub(crate) use self::geometry::{Geometry, buffer_share, largest_memory};
+pub(crate) use self::geometry::{Geometry, buffer_share, largest_memory, least_page_share};
 use crate::base::error::{Error, Result};
 use crate::base::kinds::CheckpointKind;
 
@@ -54,14 +54,14 @@ pub struct Config {
     /// that do not fit are read from the device.
     ///
     /// The limit of the creation holds for any number of keys, from 2 MiB on. A new store gets a
-    /// number of prefixes of hashes, one for 16 to 32 bytes of `memory`, and keeps it for life. Each
-    /// takes up to 13 bytes of index. Keys of one prefix form a chain, so a store with many more
-    /// keys reads several records to find one. Create a store that will get more memory later with
-    /// a larger [`index_max`](Self::index_max).
+    /// number of prefixes of hashes, one for 16 to 32 bytes of `memory`, and keeps it for life. It
+    /// takes up to 13 bytes of index for each. Keys of one prefix form a chain, so a store with far
+    /// more keys reads several records to find one. Create a store that will get more memory later
+    /// with a larger [`index_max`](Self::index_max).
     ///
-    /// A store that has less memory than at its creation may exceed the limit: as its keys come, the
-    /// index still grows up to its prefixes. Create a store that will get less memory for good with
-    /// a smaller [`index_max`](Self::index_max). An opening with less than the
+    /// A store with less memory than at its creation may exceed the limit: as its keys come, the
+    /// index still grows up to its prefixes. Create a store that will keep less memory with a
+    /// smaller [`index_max`](Self::index_max). An opening with less than the
     /// [floor](crate::stats::MemoryBytes::floor) is accepted, and exceeds the limit at once. It is
     /// refused without room for two pages and for the minimum of the index.
     /// Default: 256 MiB.
@@ -220,8 +220,9 @@ pub struct Config {
     pub index_buckets: Option<u64>,
     /// The minimum bytes of the index, 128 B to 16 TiB. The index never shrinks below it.
     ///
-    /// It must fit in `memory` beside two pages. The minimum is also at least 128 bytes for each
-    /// 131,072 prefixes of the store. Default: 1/128 of `memory`, at most 32 MiB.
+    /// It must fit in `memory` beside an eighth for pages, at least two. The minimum is also at
+    /// least 128 bytes for each 131,072 prefixes of the store. Default: 1/128 of `memory`, at most
+    /// 32 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index_min: Option<ByteSize>,
     /// The maximum bytes of the index, 128 B to 16 TiB, in place of 13/16 of `memory`.

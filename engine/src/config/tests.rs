@@ -78,7 +78,10 @@ fn any_settings_give_parts_within_the_memory_or_the_memory_they_need() {
             assert!(least > config.memory, "{error}");
             if least <= ByteSize::gib(16 << 10) {
                 let enough = config.clone().with_memory(least);
-                assert!(Geometry::of(&enough).is_ok(), "{config:?}: {error}");
+                // An eighth of it may be too many pages.
+                let refusal = Geometry::of(&enough).err().map(|error| error.to_string());
+                let is_enough = refusal.is_none_or(|it| it.contains("pages in memory"));
+                assert!(is_enough, "{config:?}: {error}");
             }
             let short = least.bytes() - (least.bytes() / 100).max(2048);
             if let Ok(geometry) = Geometry::of(&config.with_memory(ByteSize::new(short))) {
@@ -184,13 +187,13 @@ const OUT_OF_BOUNDS: [(&str, &str, &str); 30] = [
     ("page_size = '64MiB'", "page_size = 64MiB", "4KiB and 32MiB"),
     ("page_size = '5KiB'", "page_size = 5KiB", "a power of two"),
     ("page_size = '32KiB'", "memory = 64KiB", "at least 73KiB for the index and 2 pages of 32KiB"),
-    ("expected_keys = 9999", "memory = 64KiB", "at least 130KiB for expected_keys = 9999 and 2"),
+    ("expected_keys = 9999", "memory = 64KiB", "at least 157KiB for expected_keys = 9999 and an"),
     ("expected_keys = 9e12", "line 2", "invalid type"),
     ("expected_keys = 9000000000000", "expected_keys = 9000000000000", "0 and 1511828488192"),
-    ("expected_keys = 1511828488192", "memory = 64KiB", "at least 17"),
+    ("expected_keys = 1511828488192", "memory = 64KiB", "at least 19"),
     ("index_buckets = 0", "index_buckets = 0", "1 and 137438953472"),
     ("index_buckets = 137438953473", "index_buckets = 13", "1 and 137438953472"),
-    ("index_buckets = 512", "memory = 64KiB", "at least 80KiB for an index of 512 buckets"),
+    ("index_buckets = 512", "memory = 64KiB", "at least 83KiB for an index of 512 buckets"),
     ("index_min = 127", "index_min = 127B", "128B and 16TiB"),
     ("index_max = '127B'", "index_max = 127B", "128B and 16TiB"),
     ("index_max = 256\nindex_min = 512", "index_max = 256B", "at least index_min, 512B"),

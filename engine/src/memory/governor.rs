@@ -27,13 +27,10 @@
 //! All calls are on cold paths: the state is under a lock, which no caller holds for long.
 
 use crate::base::error::{Error, Result};
-use crate::config::{ByteSize, buffer_share};
+use crate::config::{ByteSize, buffer_share, least_page_share};
 use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
-
-/// The divisor of the budget for the floor of the frames.
-const FLOOR_PART: u64 = 8;
 
 /// The parts of the memory of a store, and its budget, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -254,11 +251,11 @@ impl MemoryGovernor {
     fn frame_bytes(&self, parts: &MemoryParts) -> u64 {
         let io = buffer_share(parts.budget).max(parts.waits);
         let rest = parts.budget.saturating_sub(parts.index + parts.sessions + io);
-        rest.max(parts.budget / FLOOR_PART).saturating_sub(parts.gathered)
+        rest.max(least_page_share(parts.budget)).saturating_sub(parts.gathered)
     }
 
     fn floor_of_frames(&self, budget: u64) -> u64 {
-        (self.least_frames * self.page_bytes).max(budget / FLOOR_PART)
+        (self.least_frames * self.page_bytes).max(least_page_share(budget))
     }
 
     /// Returns the bytes that `parts` need if the shares are those of `budget`.
@@ -316,7 +313,7 @@ mod tests {
         let frames = u64::from(shares.frames) * PAGE;
         let sum = parts.index + parts.sessions + shares.buffers as u64 + frames;
         assert!(sum <= parts.budget, "{parts:?} {shares:?}");
-        assert!(frames + PAGE >= parts.budget / FLOOR_PART, "{parts:?} {shares:?}");
+        assert!(frames + PAGE >= least_page_share(parts.budget), "{parts:?} {shares:?}");
     }
 
     #[test]
