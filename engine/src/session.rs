@@ -9,6 +9,7 @@ mod place;
 pub use crate::store::answers::{Previous, Update};
 pub use crate::store::expiry::Expiry;
 pub use crate::store::sessions::identity::CommitPoint;
+pub use crate::store::sessions::identity::Offset;
 pub use crate::store::sessions::identity::SessionId as Id;
 pub use crate::store::sessions::serials::Serials;
 pub use place::{Borrowed, Owned, Place};
@@ -106,6 +107,29 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     pub fn id(&self) -> Id {
         let Account(table, ledger) = self.place.account();
         table.sessions.identify(ledger)
+    }
+
+    /// Sets the place in the input up to which the operations of this session are done, at most 256
+    /// bytes.
+    ///
+    /// Each checkpoint from now on keeps it, with the [serial number](Self::serial) of the last
+    /// operation. A checkpoint that has an offset has all operations before it. A checkpoint that
+    /// is taken before the next offset is set may have more of them: `serial() - offset.serial`
+    /// after a recovery. See [`session_named`](crate::FasterKv::session_named) for their use.
+    ///
+    /// It gives the session an [id](Self::id) if it has none.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for more than 256 bytes, or if an operation before is undone: the key of a
+    /// batch that was dropped or failed. Repeat it first ([`next_serial`](Self::next_serial)).
+    pub fn set_offset(&mut self, bytes: &[u8]) -> Result<()> {
+        let Account(table, ledger) = self.place.account();
+        table.sessions.set_offset(ledger, bytes)
+    }
+
+    /// Returns the offset that this session set last, before or after it was resumed.
+    pub fn offset(&self) -> Option<Offset> {
+        self.ledger().offset()
     }
 
     /// Returns the serial number of the last successful write of this session; 0 if there was none.

@@ -201,3 +201,60 @@ fn a_checkpoint_says_nothing_of_idle_sessions_and_keeps_them() -> Result<()> {
         store.close().await
     })
 }
+
+#[test]
+fn a_named_session_is_found_again_in_each_life() -> Result<()> {
+    block_on(async {
+        let directory = MemoryDirectory::new();
+        // More points than a manifest has.
+        let names: Vec<String> = (0..100).map(|number| format!("partition-{number}")).collect();
+        for life in 0..3_u64 {
+            let store = open(&directory).await?;
+            assert_eq!(store.recovered_sessions().len() as u64, life.min(1) * 100);
+            for name in &names {
+                let mut session = store.session_named(name)?;
+                let error = store.session_named(name).expect_err("it is open");
+                assert_eq!(error.kind(), ErrorKind::InUse, "{error}");
+                assert!(error.to_string().contains(name.as_str()), "{error}");
+                assert_eq!(session.serial(), life);
+                let offset = session.offset().map(|offset| (offset.bytes, offset.serial));
+                let expected = (life > 0).then(|| (format!("{name} {life}").into_bytes(), life));
+                assert_eq!(offset, expected);
+                session.upsert(&life, &life).await?;
+                session.set_offset(format!("{name} {}", life + 1).as_bytes())?;
+            }
+            let waiting = store.recovered_sessions();
+            assert!(waiting.values().all(|point| names.contains(point.name.as_ref().unwrap())));
+            store.close().await?;
+        }
+        for name in ["", &"x".repeat(129)] {
+            let error = open(&MemoryDirectory::new()).await?.session_named(name);
+            assert_eq!(error.expect_err("a bad name").kind(), ErrorKind::InvalidArgument);
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_forgotten_name_begins_anew() -> Result<()> {
+    block_on(async {
+        let directory = MemoryDirectory::new();
+        let store = open(&directory).await?;
+        let mut session = store.session_named("one")?;
+        session.upsert_many(&[(1, 1), (2, 2), (3, 3)]).await?;
+        session.set_offset(b"three")?;
+        let id = session.id();
+        drop(session);
+        store.checkpoint().await?;
+        assert!(store.forget_session(id));
+        let mut session = store.session_named("one")?;
+        assert_eq!((session.id(), session.serial(), session.offset()), (id, 0, None));
+        session.upsert(&1, &10).await?;
+        drop(session);
+        store.close().await?;
+        let store = open(&directory).await?;
+        let session = store.session_named("one")?;
+        assert_eq!((session.serial(), session.offset()), (1, None));
+        store.close().await
+    })
+}

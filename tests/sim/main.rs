@@ -44,6 +44,7 @@ mod log_rot;
 mod log_space;
 mod log_work;
 mod many_sessions;
+mod named_sessions;
 mod newer;
 mod opening;
 mod orphaned_logs;

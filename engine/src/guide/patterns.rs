@@ -53,51 +53,19 @@
 //!
 //! # Exactly once
 //! Each write of a session has a serial number, and a checkpoint has exactly the numbers that its
-//! commit point [covers](crate::session::CommitPoint::covers). If each input is one write, the
-//! number is the offset. A worker keeps the id of its session in a file of its own. So it finds
-//! its session again:
+//! commit point [covers](crate::session::CommitPoint::covers). A
+//! [named session](crate::FasterKv::session_named) is found again by its name, in each life. If
+//! each input is one write, the number is the offset:
 //!
 //! ```
-//! use kvick::{Config, ErrorKind, FasterKv, Session, session};
-//! use std::fs::{self, File};
-//! use std::io::{self, Write};
-//! use std::path::Path;
-//!
-//! type Failure = Box<dyn std::error::Error>;
-//! type Sums = FasterKv<u64, u64>;
-//!
-//! /// Resumes the session of a worker, or begins one and keeps its id in the folder.
-//! fn session_for(store: &Sums, folder: &Path, name: &str) -> Result<Session<u64, u64>, Failure> {
-//!     let file = folder.join(name);
-//!     if file.try_exists()? {
-//!         let id: session::Id = fs::read_to_string(&file)?.parse()?;
-//!         match store.resume_session(id) {
-//!             // No checkpoint has the session: all its writes are lost. Begin with number 1.
-//!             Err(error) if error.kind() == ErrorKind::InvalidArgument => {}
-//!             resumed => return Ok(resumed?),
-//!         }
-//!     }
-//!     let session = store.session()?;
-//!     keep(folder, name, session.id())?; // durable before the first write
-//!     Ok(session)
-//! }
-//!
-//! /// Writes the file of a worker so that a power cut leaves it whole.
-//! fn keep(folder: &Path, name: &str, id: session::Id) -> io::Result<()> {
-//!     let new = folder.join(format!("{name}.new"));
-//!     let mut file = File::create(&new)?;
-//!     file.write_all(id.to_string().as_bytes())?;
-//!     file.sync_all()?;
-//!     fs::rename(&new, folder.join(name))?;
-//!     File::open(folder)?.sync_all()
-//! }
+//! use kvick::{Config, FasterKv};
 //!
 //! # kvick::runtime::block_on(async {
 //! # let place = tempfile::tempdir().unwrap();
-//! # let (data, workers) = (&place.path().join("data"), place.path());
+//! # let data = &place.path().join("data");
 //! # let config = Config::default().with_checkpoint_on_close(false);
-//! # let store = Sums::open(data, config).await?;
-//! # let mut session = session_for(&store, workers, "worker-1")?;
+//! # let store = FasterKv::<u64, u64>::open(data, config).await?;
+//! # let mut session = store.session_named("worker-1")?;
 //! # while session.next_serial() <= 8 {
 //! #     let n = session.next_serial();
 //! #     session.rmw(&(n % 3), |sum| sum.unwrap_or(0) + n).await?;
@@ -108,11 +76,11 @@
 //! # drop(session);
 //! # store.close().await?; // without a checkpoint it loses the same writes as a crash
 //! # #[cfg(any())]
-//! let (data, workers) = (Path::new("data"), Path::new("workers"));
+//! let data = "data";
 //!
 //! // Input n adds n to the key n % 3. The process may be killed and started again at any time.
-//! let store = Sums::open(data, Config::default()).await?;
-//! let mut session = session_for(&store, workers, "worker-1")?;
+//! let store: FasterKv<u64, u64> = FasterKv::open(data, Config::default()).await?;
+//! let mut session = store.session_named("worker-1")?;
 //! # assert_eq!(session.next_serial(), 7);
 //! while session.next_serial() <= 10 {
 //!     let n = session.next_serial();
@@ -125,11 +93,14 @@
 //! assert_eq!(sums, [Some(3 + 6 + 9), Some(1 + 4 + 7 + 10), Some(2 + 5 + 8)]);
 //! drop(session);
 //! store.close().await?;
-//! # Ok::<(), Failure>(())
+//! # Ok::<(), kvick::Error>(())
 //! # }).unwrap();
 //! ```
 //!
-//! * One input is one write. An input that needs two writes is two inputs.
+//! * If an input takes any number of writes, keep the place in the input as the
+//!   [offset](crate::Session::set_offset) of the session; see
+//!   [`session_named`](crate::FasterKv::session_named). The writes of an input must be the same
+//!   each time.
 //! * Always take the input of [`next_serial`](crate::Session::next_serial), or of
 //!   [`next_serials`](crate::Session::next_serials) for a batch. Do not count yourself. After a
 //!   crash in an `rmw_many` some lower numbers may be undone; `next_serial` returns these first.

@@ -296,6 +296,7 @@
 //! | entry of a log | almost half of its memory |
 //! | kept checkpoints | 1024 |
 //! | cookie of a commit or a checkpoint | 512 bytes |
+//! | name of a session; its offset | 128 bytes; 256 bytes |
 //! | name of an iterator | 128 bytes |
 //! | segments of a device that stay open | a quarter of the descriptor limit, 8 to 1024 |
 //!

@@ -135,6 +135,20 @@ impl StoreInner {
         Ok((seat, ledger))
     }
 
+    /// Returns a seat on `table` for the session with a name, which waits or is new.
+    pub(crate) fn named_seat(
+        &self,
+        name: &str,
+        table: TableNumber,
+    ) -> Result<(ExecutionContext, Arc<SessionState>)> {
+        self.log.health().check_read()?;
+        let mut seat = self.registry.seat(&self.epoch, self.config.yield_every, table);
+        let ledger = self.sessions.open_named(name, seat.serial())?;
+        seat.set_ledger(Arc::clone(&ledger));
+        self.governor.note_sessions(self.seat_bytes());
+        Ok((seat, ledger))
+    }
+
     /// Waits until all operations of the session so far are in a durable checkpoint.
     pub(crate) async fn durable(&self, ledger: &SessionState) -> Result<()> {
         let wanted = ledger.present();

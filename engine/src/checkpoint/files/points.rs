@@ -14,9 +14,13 @@
 //!
 //! # The format of a layer
 //! ```text
-//!   id (16) | until (8) | version (8) | ranges (8) | first (8) | last (8) | first | ... | id | ...
+//!   id (16) | until (8) | version (8) | lengths (8) | first (8) | last (8) | first | ...
+//!   | serial (8) | count (8) | name and bytes of the offset, zeros | id | ...
+//!
+//!   lengths: number of ranges (32 bits) | bytes of the name (16) | 1 + bytes of the offset (16)
 //! ```
-//! A layer is a stream of checksummed blocks. The point of a forgotten session is up to 0.
+//! A layer is a stream of checksummed blocks. `serial` and `count` are there if there is an offset.
+//! The point of a forgotten session is up to 0, and has no offset.
 //!
 //! Layers are always synced, whatever their checkpoint must survive, because later checkpoints use
 //! them.
@@ -28,7 +32,9 @@ use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
 use crate::checkpoint::progress::Progress;
 use crate::store::StoreInner;
-use crate::store::sessions::identity::{CommitPoint, SessionId};
+use crate::store::sessions::identity::{
+    CommitPoint, LONGEST_NAME, LONGEST_OFFSET, Offset, SessionId,
+};
 use crate::store::sessions::points::{Points, first_of};
 use crate::store::sessions::serials::Serials;
 use kvick_io::BufPool;
@@ -119,7 +125,7 @@ impl LayerWriter<'_> {
             next = sessions.points().show((from, end), AT_ONCE, |id, point| {
                 // The first layer omits forgotten sessions, because no layer below it has points of
                 // them.
-                if after > 0 || point.until > 0 {
+                if after > 0 || !point.is_empty() {
                     append(pending, id, point);
                     points += 1;
                 }
@@ -225,13 +231,21 @@ fn append(layer: &mut Vec<u8>, id: SessionId, point: &CommitPoint) {
     debug_assert!(point.is_sound(), "recovery accepts the point of session {id}: {point:?}");
     let start = layer.len();
     let ranges: Vec<[u64; 2]> = point.excluded.clone().into();
+    let name = point.name.as_deref().unwrap_or_default();
+    let offset = point.offset.as_ref();
+    let mut lengths = ranges.len() as u64 | (name.len() as u64) << 32;
+    if let Some(offset) = offset {
+        lengths |= (offset.bytes.len() as u64 + 1) << 48;
+    }
     layer.extend_from_slice(&id.to_bytes());
-    for word in [point.until, point.version, ranges.len() as u64] {
+    let words = [point.until, point.version, lengths].into_iter();
+    let words = words.chain(ranges.as_flattened().iter().copied());
+    for word in words.chain(offset.iter().flat_map(|offset| [offset.serial, offset.count])) {
         layer.extend_from_slice(&word.to_le_bytes());
     }
-    for word in ranges.as_flattened() {
-        layer.extend_from_slice(&word.to_le_bytes());
-    }
+    layer.extend_from_slice(name.as_bytes());
+    layer.extend_from_slice(offset.map_or(&[], |offset| &offset.bytes));
+    layer.resize(start + (layer.len() - start).next_multiple_of(8), 0);
     debug_assert_eq!(
         entry(&layer[start..]),
         Some((id, Some(point.clone()), layer.len() - start)),
@@ -248,18 +262,34 @@ fn entry(bytes: &[u8]) -> Option<(SessionId, Option<CommitPoint>, usize)> {
     let (header, rest) = bytes.split_at_checked(HEADER)?;
     let (id, words) = header.split_at(16);
     let id = SessionId::from_bytes(id.try_into().expect("16 bytes"));
-    let word = |word: &[u8]| u64::from_le_bytes(word.try_into().expect("8 bytes"));
-    let [until, version, count] = [0, 8, 16].map(|at| word(&words[at..at + 8]));
-    let Some(length) = usize::try_from(count).ok().and_then(|count| count.checked_mul(16)) else {
+    let [until, version, lengths] = [0, 8, 16].map(|at| word(&words[at..at + 8]));
+    let lengths = [lengths & 0xffff_ffff, lengths >> 32 & 0xffff, lengths >> 48];
+    let [ranges, name, offset] = lengths.map(|it| usize::try_from(it).expect("32 bits fit"));
+    if name > LONGEST_NAME || offset > LONGEST_OFFSET + 1 {
         return Some((id, None, HEADER));
-    };
-    let ranges = rest.get(..length)?.chunks_exact(16);
+    }
+    let body = ranges * 16 + if offset > 0 { 16 + offset - 1 } else { 0 } + name;
+    let length = body.next_multiple_of(8);
+    let (ranges, rest) = rest.get(..length)?.split_at(ranges * 16);
+    let ranges = ranges.chunks_exact(16);
     let ranges: Vec<_> = ranges.map(|range| [word(&range[..8]), word(&range[8..])]).collect();
-    let point = Serials::try_from(ranges).ok().map(|excluded| {
-        let point = CommitPoint { until, excluded, version };
+    let (place, texts) = rest.split_at(if offset > 0 { 16 } else { 0 });
+    let (name, texts) = texts.split_at(name);
+    let offset = (offset > 0).then(|| Offset {
+        bytes: texts[..offset - 1].to_vec(),
+        serial: word(&place[..8]),
+        count: word(&place[8..]),
+    });
+    let name = (!name.is_empty()).then(|| String::from_utf8(name.to_vec())).transpose();
+    let point = Serials::try_from(ranges).ok().zip(name.ok()).map(|(excluded, name)| {
+        let point = CommitPoint { until, excluded, version, name, offset };
         point.is_sound().then_some(point)
     });
     Some((id, point.flatten(), HEADER + length))
+}
+
+fn word(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes.try_into().expect("8 bytes"))
 }
 
 #[cfg(all(test, not(loom)))]
@@ -270,9 +300,17 @@ mod tests {
     fn points() -> Vec<(SessionId, CommitPoint)> {
         let point = |until, excluded: &[u64]| {
             let excluded = excluded.iter().copied().collect();
-            CommitPoint { until, excluded, version: until + 1 }
+            CommitPoint { until, excluded, version: until + 1, ..CommitPoint::default() }
         };
+        let name = Some("partition-3".to_owned());
+        let offset = |bytes: &[u8]| Some(Offset { bytes: bytes.to_vec(), serial: 2, count: 9 });
         vec![
+            (SessionId::new(7, 3), CommitPoint { name: name.clone(), ..point(9, &[3]) }),
+            (SessionId::new(7, 4), CommitPoint { offset: offset(b""), ..point(9, &[3]) }),
+            (
+                SessionId::new(7, 5),
+                CommitPoint { name, offset: offset(&[7; 256]), ..point(2, &[]) },
+            ),
             (SessionId::new(7, 1), point(9, &[])),
             (SessionId::new(7, 2), point(100, &[1, 2, 3, 50, 100])),
             (SessionId::new(8, u64::MAX), CommitPoint::default()),

@@ -1,6 +1,7 @@
 //! Identities and commit points of sessions.
 
 use crate::base::error::{Error, Result};
+use crate::base::hash::KeyHasher;
 use crate::store::sessions::serials::Serials;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -31,7 +32,32 @@ pub struct CommitPoint {
     /// first checkpoint with this point. It tells abandoned sessions from the others.
     #[serde(default, skip_serializing_if = "is_none")]
     pub version: u64,
+    /// The name of a [named](crate::FasterKv::session_named) session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The [offset](crate::Session::set_offset) of the session, if it has set one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<Offset>,
 }
+
+/// A place in the input of a session, and the operations of the session up to there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Offset {
+    /// The bytes that the user has given it.
+    pub bytes: Vec<u8>,
+    /// The number of the last operation before it, or 0.
+    pub serial: u64,
+    /// The number of offsets that the session has set so far.
+    pub count: u64,
+}
+
+/// The longest name of a session, in bytes.
+pub(crate) const LONGEST_NAME: usize = 128;
+/// The longest offset, in bytes.
+pub(crate) const LONGEST_OFFSET: usize = 256;
+/// The seeds of the halves of the identity of a named session. Files have these identities.
+const NAME_SEEDS: [u64; 2] = [0x6b76_6963_6b00_0002, 0x6b76_6963_6b00_0003];
 
 /// Returns whether the session has done nothing yet.
 fn is_none(version: &u64) -> bool {
@@ -45,6 +71,22 @@ impl SessionId {
     /// Returns identity `number` of a life of the store.
     pub(crate) fn new(life: u64, number: u64) -> Self {
         Self(u128::from(life) << 64 | u128::from(number))
+    }
+
+    /// Returns the identity of the session with a name, in each store and life.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a name that is empty or too long.
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        if name.is_empty() || name.len() > LONGEST_NAME {
+            return Err(Error::invalid(format!(
+                "a session name of {} bytes: must have 1 to {LONGEST_NAME}",
+                name.len()
+            )));
+        }
+        let [high, low] =
+            NAME_SEEDS.map(|seed| u128::from(KeyHasher::new(seed).hash(name.as_bytes()).bits()));
+        Ok(Self(high << 64 | low))
     }
 
     pub(crate) fn to_bytes(self) -> [u8; 16] {
@@ -63,26 +105,46 @@ impl CommitPoint {
         serial <= self.until && !self.excluded.contains(serial)
     }
 
-    /// Returns whether operations have had all excluded numbers.
-    pub(crate) fn is_sound(&self) -> bool {
-        let is_had = |range: RangeInclusive<u64>| *range.start() > 0 && *range.end() <= self.until;
-        self.excluded.ranges().all(is_had)
+    /// Returns whether there is nothing to keep of the session.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.until == 0 && self.offset.is_none()
     }
 
-    /// Returns whether this point has every operation of `other`.
+    /// Returns whether operations have had all excluded numbers, and whether name and offset can
+    /// be those of a session.
+    pub(crate) fn is_sound(&self) -> bool {
+        let is_had = |range: RangeInclusive<u64>| *range.start() > 0 && *range.end() <= self.until;
+        let is_reached = |offset: &Offset| {
+            offset.serial <= self.until && offset.count > 0 && offset.bytes.len() <= LONGEST_OFFSET
+        };
+        let is_name = |name: &String| SessionId::named(name).is_ok();
+        let first_excluded = self.excluded.iter().next().unwrap_or(u64::MAX);
+        self.excluded.ranges().all(is_had)
+            && self.offset.as_ref().is_none_or(|offset| offset.serial < first_excluded)
+            && self.offset.as_ref().is_none_or(is_reached)
+            && self.name.as_ref().is_none_or(is_name)
+    }
+
+    /// Returns how many offsets the session had set.
+    fn offsets(&self) -> u64 {
+        self.offset.as_ref().map_or(0, |offset| offset.count)
+    }
+
+    /// Returns whether this point has every operation and the offset of `other`, or a later one.
     pub(crate) fn covers_all_of(&self, other: &Self) -> bool {
         let until = other.until;
         let mut missing = self.excluded.ranges().filter(|range| *range.start() <= until);
         let is_missing_in_other = |range: RangeInclusive<u64>| {
             other.excluded.contains_all(&(*range.start()..=until.min(*range.end())))
         };
-        until <= self.until && missing.all(is_missing_in_other)
+        until <= self.until && other.offsets() <= self.offsets() && missing.all(is_missing_in_other)
     }
 
     /// Returns whether this point of a session is `other` or later. Operations are never undone, so
     /// a later point has more of them.
     pub(crate) fn is_after(&self, other: &Self) -> bool {
-        let order = |point: &Self| (point.until - point.excluded.len(), point.until);
+        let order =
+            |point: &Self| (point.until - point.excluded.len(), point.until, point.offsets());
         order(self) >= order(other)
     }
 }

@@ -41,17 +41,19 @@ impl Points {
     pub(in crate::store) fn enter(&mut self, id: SessionId, point: &CommitPoint) {
         let before = self.points.get(&id).map(|(_, before)| before);
         let is_news = before.is_none_or(|before| point != before && point.is_after(before));
-        if is_news && point.until > 0 {
+        if is_news && !point.is_empty() {
             self.set(id, point);
         }
     }
 
     /// Records a written point of a session. An empty point means that the session was forgotten.
     pub(crate) fn set(&mut self, id: SessionId, point: &CommitPoint) {
-        if point.until == 0 {
+        if point.is_empty() {
             return self.forget(id);
         }
         let generation = self.generation;
+        // A named session may be forgotten and begin again.
+        self.forgotten.remove(&(generation, id));
         if let Some((before, _)) = self.points.insert(id, (generation, point.clone())) {
             self.changes.remove(&(before, id));
         }
@@ -143,11 +145,11 @@ mod tests {
         let mut random = Random::new(3);
         for _ in 0..200 {
             let (mut points, mut ends) = (Points::default(), vec![0]);
-            // The id of a forgotten session is replaced by a new id.
+            // A new id replaces that of a forgotten session, unless it had a name.
             let mut ids: Vec<u64> = (0..20).collect();
             let forget = |points: &mut Points, ids: &mut Vec<u64>, place: usize| {
                 points.forget(SessionId::new(1, ids[place]));
-                ids[place] += 20;
+                ids[place] += if place.is_multiple_of(2) { 20 } else { 0 };
             };
             let mut written: Vec<BTreeMap<SessionId, CommitPoint>> = Vec::new();
             for until in 1..200 {
@@ -165,7 +167,7 @@ mod tests {
                         while let Some(from) = next {
                             let most = 1 + random.index(5);
                             next = points.show((from, end), most, |id, point| {
-                                if after > 0 || point.until > 0 {
+                                if after > 0 || !point.is_empty() {
                                     layer.insert(id, point.clone());
                                 }
                             });

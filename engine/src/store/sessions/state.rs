@@ -31,7 +31,8 @@
 //! driver of checkpoints reads them under the lock. An owner takes the lock before it counts in the
 //! next version. So the driver finds the counter of the end of the version.
 
-use crate::store::sessions::identity::{CommitPoint, SessionId};
+use crate::base::error::{Error, Result};
+use crate::store::sessions::identity::{CommitPoint, LONGEST_OFFSET, Offset, SessionId};
 use crate::store::sessions::serial_counter::SerialCounter;
 use crate::store::sessions::serials::Serials;
 use crossbeam_utils::CachePadded;
@@ -59,6 +60,10 @@ struct State {
     version: u64,
     /// The commit point at the end of the version before `version`.
     before: CommitPoint,
+    name: Option<String>,
+    offset: Option<Offset>,
+    /// Whether it was forgotten while it waited. A new session may have its identity.
+    is_forgotten: bool,
     /// The place in the list of active sessions. It stays set until the checkpoint of that list
     /// ends.
     listed: Option<usize>,
@@ -94,6 +99,15 @@ impl SessionState {
         Self::resume(OnceLock::new(), waiting, counter)
     }
 
+    /// Begins the session with a name.
+    pub(in crate::store) fn named(
+        (id, name): (SessionId, &str),
+        counter: Arc<CachePadded<SerialCounter>>,
+    ) -> Self {
+        let point = CommitPoint { name: Some(name.to_owned()), ..CommitPoint::default() };
+        Self::resume(OnceLock::from(id), Waiting::new(point), counter)
+    }
+
     /// Continues a waiting session.
     pub(crate) fn resumed(
         id: SessionId,
@@ -111,8 +125,17 @@ impl SessionState {
         let free = point.excluded.clone();
         let numbers = Numbers { top: point.until, free, put_off: Serials::default() };
         counter.set_serial(numbers.start());
-        let state =
-            State { numbers, version: point.version, before: point, listed: None, is_news: false };
+        let (version, name, offset) = (point.version, point.name.clone(), point.offset.clone());
+        let state = State {
+            numbers,
+            version,
+            before: point,
+            name,
+            offset,
+            is_forgotten: false,
+            listed: None,
+            is_news: false,
+        };
         Self { id, counter, state: Mutex::new(state), durable }
     }
 
@@ -123,6 +146,42 @@ impl SessionState {
     /// Gives the session an identity if it has none, and returns the identity.
     pub(in crate::store) fn identify(&self, make: impl FnOnce() -> SessionId) -> SessionId {
         *self.id.get_or_init(make)
+    }
+
+    /// Returns the offset that the session set last.
+    pub(crate) fn offset(&self) -> Option<Offset> {
+        self.state().offset.clone()
+    }
+
+    /// Sets the offset after the operations so far.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an offset that is too long, or if an earlier operation is undone.
+    pub(in crate::store) fn set_offset(&self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() > LONGEST_OFFSET {
+            let message = format!("an offset of {} bytes: at most {LONGEST_OFFSET}", bytes.len());
+            return Err(Error::invalid(message));
+        }
+        let mut state = self.state();
+        let CommitPoint { until: serial, excluded, .. } = state.present(self.counter.serial());
+        if let Some(undone) = excluded.iter().next() {
+            return Err(Error::invalid(format!(
+                "an offset after operation {serial}: operation {undone} is undone; repeat it first"
+            )));
+        }
+        let count = state.offset.as_ref().map_or(0, |offset| offset.count) + 1;
+        state.offset = Some(Offset { bytes: bytes.to_vec(), serial, count });
+        Ok(())
+    }
+
+    /// Records that the session was forgotten. No checkpoint has it any more.
+    pub(in crate::store) fn transition_to_forgotten(&self) {
+        self.state().is_forgotten = true;
+    }
+
+    /// Returns the identity, unless the session has none or was forgotten.
+    pub(in crate::store) fn kept_id(&self) -> Option<SessionId> {
+        self.id().filter(|_| !self.state().is_forgotten)
     }
 
     /// Returns the number of the last operation.
@@ -250,7 +309,8 @@ impl State {
         let mut free = free.clone();
         free.remove_lowest(counter - self.numbers.start());
         let excluded = free.joined(put_off);
-        CommitPoint { until: counter.max(*top), excluded, version: self.version }
+        let (version, name, offset) = (self.version, self.name.clone(), self.offset.clone());
+        CommitPoint { until: counter.max(*top), excluded, version, name, offset }
     }
 }
 

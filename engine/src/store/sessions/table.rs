@@ -88,7 +88,7 @@ impl Ended {
     pub(crate) fn points(&self) -> BTreeMap<SessionId, CommitPoint> {
         let mut points = BTreeMap::new();
         for (ledger, point) in self.sessions.iter().zip(&self.points) {
-            if let Some(id) = ledger.id() {
+            if let Some(id) = ledger.kept_id() {
                 enter(&mut points, id, point);
             }
         }
@@ -99,7 +99,7 @@ impl Ended {
 /// Records a commit point, unless it is empty or a later point of the session is recorded.
 fn enter(points: &mut BTreeMap<SessionId, CommitPoint>, id: SessionId, point: &CommitPoint) {
     let is_news = points.get(&id).is_none_or(|before| point.is_after(before));
-    if is_news && point.until > 0 {
+    if is_news && !point.is_empty() {
         points.insert(id, point.clone());
     }
 }
@@ -181,6 +181,40 @@ impl SessionTable {
         Ok(Arc::new(SessionState::resumed(id, waiting, Arc::clone(counter))))
     }
 
+    /// Returns the account of the session with a name, which waits or is new.
+    ///
+    /// # Errors
+    /// `InUse` if it is open. `InvalidArgument` for a name that is empty or too long.
+    pub(crate) fn open_named(
+        &self,
+        name: &str,
+        counter: &Arc<CachePadded<SerialCounter>>,
+    ) -> Result<Arc<SessionState>> {
+        let id = SessionId::named(name)?;
+        let counter = Arc::clone(counter);
+        let mut accounts = self.accounts();
+        if accounts.open.contains(&id) {
+            return Err(Error::session_in_use(format!("{name:?}")));
+        }
+        let ledger = match accounts.waiting.remove(&id) {
+            Some(waiting) => SessionState::resumed(id, waiting, counter),
+            None => SessionState::named((id, name), counter),
+        };
+        accounts.open.insert(id);
+        Ok(Arc::new(ledger))
+    }
+
+    /// Sets the offset of a session after its operations so far, for the next checkpoint.
+    ///
+    /// # Errors
+    /// As for [`SessionState::set_offset`].
+    pub(crate) fn set_offset(&self, ledger: &Arc<SessionState>, bytes: &[u8]) -> Result<()> {
+        self.identify(ledger);
+        ledger.set_offset(bytes)?;
+        self.ask_for(ledger);
+        Ok(())
+    }
+
     /// Returns the identity of a session. The session has an identity from now on.
     pub(crate) fn identify(&self, ledger: &Arc<SessionState>) -> SessionId {
         if let Some(id) = ledger.id() {
@@ -194,13 +228,18 @@ impl SessionTable {
             id
         });
         // The next checkpoint must have its operations so far.
+        self.ask_for(ledger);
+        id
+    }
+
+    /// Requires the next checkpoint to have the commit point of a session.
+    fn ask_for(&self, ledger: &Arc<SessionState>) {
         let mut activity = self.activity();
         activity.is_any = true;
         if ledger.listed().is_some() && !activity.has(ledger) {
             ledger.ask_again();
         }
         activity.list(ledger);
-        id
     }
 
     /// Ends the account of a dropped session.
@@ -211,7 +250,7 @@ impl SessionTable {
         let waiting = SessionState::waiting(ledger);
         let mut accounts = self.accounts();
         accounts.open.remove(&id);
-        if waiting.point.until > 0 {
+        if !waiting.point.is_empty() {
             accounts.waiting.insert(id, waiting);
         }
     }
@@ -243,7 +282,10 @@ impl SessionTable {
                 && point.is_none_or(|point| waiting.get().point == point)
             {
                 self.points().forget(id);
-                forgotten.push(waiting.remove().ledger());
+                let ledger = waiting.remove().ledger();
+                // Under this lock: a session that begins anew with this name finds it forgotten.
+                ledger.iter().for_each(|ledger| ledger.transition_to_forgotten());
+                forgotten.push(ledger);
             }
         }
         drop(accounts);
@@ -310,7 +352,7 @@ impl SessionTable {
         let mut points = self.points();
         for ledger in some {
             let point = ledger.at_end_before(next);
-            if let Some(id) = ledger.id().filter(|id| accounts.has(*id)) {
+            if let Some(id) = ledger.kept_id().filter(|id| accounts.has(*id)) {
                 points.enter(id, &point);
             }
             read.push(point);

@@ -148,7 +148,7 @@ impl CheckpointEntry {
     fn has_sound_points(&self) -> bool {
         let tokens = self.point_files.iter().map(|file| file.stream.token);
         let tokens: Vec<u64> = tokens.chain([self.token + 1]).collect();
-        let has_all = self.session_count == 0 && self.sessions.values().all(|it| it.until > 0);
+        let has_all = self.session_count == 0 && self.sessions.values().all(|it| !it.is_empty());
         tokens.windows(2).all(|pair| pair[0] < pair[1])
             && self.sessions.values().all(CommitPoint::is_sound)
             && (has_all || !self.point_files.is_empty())

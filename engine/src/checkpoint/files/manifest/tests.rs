@@ -56,7 +56,12 @@ fn manifest() -> Manifest {
         session_count: 71,
         sessions: [(
             session,
-            CommitPoint { until: 9, excluded: [4].into_iter().collect(), version: 8 },
+            CommitPoint {
+                until: 9,
+                excluded: [4].into_iter().collect(),
+                version: 8,
+                ..CommitPoint::default()
+            },
         )]
         .into(),
     }];

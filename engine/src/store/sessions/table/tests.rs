@@ -1,6 +1,7 @@
 //! Sessions over versions, checkpoints and lives.
 
 use super::*;
+use crate::store::sessions::identity::Offset;
 use kvick_runtime::block_on;
 
 /// A session, and the counter of its seat.
@@ -45,7 +46,8 @@ fn recovered(all: impl IntoIterator<Item = (SessionId, CommitPoint)>) -> Points 
 }
 
 fn point(until: u64, excluded: &[u64], version: u64) -> CommitPoint {
-    CommitPoint { until, excluded: excluded.iter().copied().collect(), version }
+    let excluded = excluded.iter().copied().collect();
+    CommitPoint { until, excluded, version, ..CommitPoint::default() }
 }
 
 #[test]
@@ -234,4 +236,70 @@ fn a_forgotten_session_leaves_nothing() {
         assert!(account.upgrade().is_none() && sessions.is_outdated());
     }
     assert!(checkpoint(&sessions, 2).is_empty());
+}
+
+/// A session was forgotten while a checkpoint was about to read its point, and the next one with
+/// its name had begun.
+#[test]
+fn a_named_session_begins_anew_after_it_was_forgotten() {
+    let sessions = SessionTable::new(9, Points::default());
+    let named = || {
+        let counter = Arc::default();
+        let ledger = sessions.open_named("one", &counter);
+        ledger.map(|ledger| One { ledger, counter })
+    };
+    let one = named().expect("new");
+    let id = sessions.identify(&one.ledger);
+    assert_eq!(id, SessionId::named("one").expect("short"));
+    assert!(named().is_err(), "it is open");
+    for _ in 0..9 {
+        one.operate(&sessions, 1);
+    }
+    let mut ended = sessions.end_version();
+    sessions.close(&one.ledger);
+    assert!(sessions.forget_one(id));
+    let again = named().expect("new");
+    assert_eq!(again.operate(&sessions, 2), 1);
+    block_on(sessions.read(&mut ended, 2));
+    assert!(ended.points().is_empty());
+    assert!(sessions.points().all().is_empty());
+    block_on(sessions.record_outcome(ended, 2, None));
+    let name = Some("one".to_owned());
+    let expected = CommitPoint { name, ..point(1, &[], 2) };
+    assert_eq!(checkpoint(&sessions, 3), [(id, expected)].into());
+    assert_eq!(again.ledger.durable().until, 1);
+}
+
+#[test]
+fn an_offset_is_kept_with_the_operations_before_it() {
+    let sessions = SessionTable::new(9, Points::default());
+    let one = One::new();
+    assert!(sessions.set_offset(&one.ledger, &[7; 257]).is_err(), "too long");
+    sessions.set_offset(&one.ledger, b"a").expect("nothing is undone");
+    let id = one.ledger.id().expect("it has one");
+    let offset = |bytes: &[u8], serial, count| Offset { bytes: bytes.to_vec(), serial, count };
+    let found = checkpoint(&sessions, 2)[&id].clone();
+    assert_eq!((found.until, found.offset), (0, Some(offset(b"a", 0, 1))));
+    // A put-off operation may be before the place.
+    let serial = sessions.put_off(2, &one.ledger);
+    assert!(sessions.set_offset(&one.ledger, b"b").is_err(), "operation {serial} is undone");
+    sessions.catch_up(2, &one.ledger, serial);
+    sessions.set_offset(&one.ledger, b"b").expect("nothing is undone");
+    let mut ended = sessions.end_version();
+    // The next version is not in the point of this one.
+    one.operate(&sessions, 3);
+    sessions.set_offset(&one.ledger, b"c").expect("nothing is undone");
+    block_on(sessions.read(&mut ended, 3));
+    let found = ended.points()[&id].clone();
+    assert_eq!((found.until, found.offset), (1, Some(offset(b"b", 1, 2))));
+    let wanted = one.ledger.present();
+    block_on(sessions.record_outcome(ended, 3, Some(true)));
+    assert!(!one.ledger.is_durable(&wanted));
+    let found = checkpoint(&sessions, 4)[&id].clone();
+    assert_eq!((found.until, found.offset), (2, Some(offset(b"c", 2, 3))));
+    assert!(one.ledger.is_durable(&wanted));
+    // Again at the same place.
+    sessions.set_offset(&one.ledger, b"d").expect("nothing is undone");
+    assert!(!one.ledger.is_durable(&one.ledger.present()));
+    assert_eq!(checkpoint(&sessions, 5)[&id].offset, Some(offset(b"d", 2, 4)));
 }
