@@ -29,7 +29,7 @@ use std::sync::Arc;
 /// A handle of a larger-than-memory key-value store: cheap, `Clone + Send + Sync`.
 ///
 /// Operations on the handle borrow a place in the epoch table for each poll and have no order among
-/// themselves. A [`Session`] has its own place and is a sequence.
+/// themselves. A [`Session`](crate::Session) has its own place and is a sequence.
 ///
 /// # One table or all
 /// A handle is of one table of a [`Database`]. Its operations on keys and its

@@ -90,7 +90,7 @@ pub struct Checkpoint {
     pub kind: CheckpointKind,
     /// The events that the checkpoint survives.
     pub durability: Durability,
-    /// The [cookie](CheckpointRequest::cookie) of the request.
+    /// The [cookie](crate::checkpoint::Request::cookie) of the request.
     pub cookie: Vec<u8>,
     /// The commit points of sessions with an identity that did something since the previous
     /// checkpoint. The commit points of other sessions are unchanged:
@@ -126,7 +126,7 @@ pub struct CheckpointInfo {
     pub kind: CheckpointKind,
     /// The events that the checkpoint survives.
     pub durability: Durability,
-    /// The [cookie](CheckpointRequest::cookie) of its request.
+    /// The [cookie](crate::checkpoint::Request::cookie) of its request.
     pub cookie: Vec<u8>,
     /// The number of bytes of log that it covers.
     pub log_bytes: u64,
