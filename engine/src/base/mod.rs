@@ -8,7 +8,6 @@ pub(crate) mod health;
 pub(crate) mod human;
 pub(crate) mod kinds;
 pub(crate) mod memory;
-#[cfg(feature = "serde")]
 pub(crate) mod serialized;
 pub(crate) mod wait;
 pub(crate) mod wall_clock;

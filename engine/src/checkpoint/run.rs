@@ -11,8 +11,8 @@ use super::progress::{CheckpointPhase, Progress};
 use super::{Checkpoint, CheckpointKind, CheckpointTimes, CheckpointToken, Durability};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
+use crate::base::serialized::hex_of;
 use crate::manifest::publish::NotPublished;
-use crate::manifest::text;
 use crate::record::RecordInfo;
 use crate::store::StoreInner;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
@@ -335,7 +335,7 @@ impl CheckpointRun<'_> {
             flushed: ended.flushed.raw(),
             end: ended.end.raw(),
             index: newest.map(|image| image.stream.token),
-            cookie: text::hex_of(&self.plan.cookie),
+            cookie: hex_of(&self.plan.cookie),
             parts: captured.parts,
             deltas: captured.deltas,
             point_files: Vec::new(),

@@ -121,20 +121,6 @@ fn foreign(file: &str, error: &toml::de::Error) -> Error {
     Error::unsupported(format!("{file}: not a manifest that this build reads: {}", error.message()))
 }
 
-/// Returns bytes as hexadecimal digits.
-pub(crate) fn hex_of(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Decodes a text of hexadecimal digits.
-pub(crate) fn bytes_of(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes().chunks(2).map(|pair| {
-        let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    digits.collect()
-}
-
 impl From<Hex> for String {
     fn from(Hex(number): Hex) -> Self {
         format!("{number:#018x}")

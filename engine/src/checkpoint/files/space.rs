@@ -11,6 +11,8 @@ use crate::store::StoreInner;
 const ENTRY_BYTES: u64 = 1536;
 /// The bytes of a commit point, in a manifest or in a layer.
 const POINT_BYTES: u64 = 128;
+/// The most bytes of a name and an offset, in a manifest: digits, keys and the head of a table.
+const TEXT_BYTES: u64 = 1024;
 /// The commit points that a manifest has. More are in layers.
 const POINTS_IN_MANIFEST: u64 = 64;
 /// The sessions that may begin before the next checkpoint.
@@ -29,10 +31,17 @@ pub(in crate::checkpoint) async fn beside(
 ) -> Result<Beside> {
     let cookies = files.manifest().checkpoints.iter().map(|record| record.cookie.len()).max();
     let [files, manifest] = files.bytes_beside().await?;
-    let points = core.sessions.points().len() as u64 + MORE_SESSIONS;
-    let layer = if points > POINTS_IN_MANIFEST { points * POINT_BYTES + BLOCK_BYTES } else { 0 };
+    let (points, texts) = {
+        let points = core.sessions.points();
+        let texts = if points.texts() == 0 { 0 } else { points.texts() as u64 + MORE_SESSIONS };
+        (points.len() as u64 + MORE_SESSIONS, texts)
+    };
+    let bytes_of = |points: u64, texts: u64| points * POINT_BYTES + texts * TEXT_BYTES;
+    let has_layer = points > POINTS_IN_MANIFEST;
+    let layer = if has_layer { bytes_of(points, texts) + BLOCK_BYTES } else { 0 };
     let entry = ENTRY_BYTES + cookies.unwrap_or(0) as u64;
-    let next = manifest + entry + points.min(POINTS_IN_MANIFEST) * POINT_BYTES;
+    let [points, texts] = [points, texts].map(|count| count.min(POINTS_IN_MANIFEST));
+    let next = manifest + entry + bytes_of(points, texts);
     // The new manifest, and the growth of the manifest and its copy.
     let reserved = 3 * next - 2 * manifest + layer;
     let part = match kind {

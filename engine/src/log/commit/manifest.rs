@@ -6,6 +6,7 @@
 use super::state::CommitState;
 use crate::base::address::{ADDRESS_MAX, Address};
 use crate::base::error::{Error, Result};
+use crate::base::serialized::{bytes_of, hex_of};
 use crate::hybrid_log::{Life, LogEnd, Units};
 use crate::log::config::PAGES;
 use crate::manifest::publish::Publishable;
@@ -98,7 +99,7 @@ impl Manifest {
             until: until.raw(),
             begin: begin.raw(),
             completed: *completed,
-            cookie: text::hex_of(cookie),
+            cookie: hex_of(cookie),
             holes: holes.iter().map(|hole| hole.map(Address::raw)).collect(),
             iterators: iterators.iter().map(|(name, at)| (name.clone(), at.raw())).collect(),
         };
@@ -156,7 +157,7 @@ impl Manifest {
             until,
             begin,
             completed: *completed,
-            cookie: text::bytes_of(cookie)?,
+            cookie: bytes_of(cookie)?,
             iterators: iterators.collect::<Option<_>>()?,
             holes,
             changes: 0,

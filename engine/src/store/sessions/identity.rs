@@ -45,6 +45,7 @@ pub struct CommitPoint {
 #[non_exhaustive]
 pub struct Offset {
     /// The bytes that the user has given it.
+    #[serde(with = "crate::base::serialized")]
     pub bytes: Vec<u8>,
     /// The number of the last operation before it, or 0.
     pub serial: u64,
@@ -123,6 +124,11 @@ impl CommitPoint {
             && self.offset.as_ref().is_none_or(|offset| offset.serial < first_excluded)
             && self.offset.as_ref().is_none_or(is_reached)
             && self.name.as_ref().is_none_or(is_name)
+    }
+
+    /// Returns whether the point takes more bytes than its numbers.
+    pub(crate) fn has_text(&self) -> bool {
+        self.name.is_some() || self.offset.is_some()
     }
 
     /// Returns how many offsets the session had set.

@@ -7,8 +7,8 @@
 //! needs to write only the later generations, however many sessions there are.
 //!
 //! A forgotten session has changed, too. It stays in its generation, without a point, as long as
-//! something written may have a point of it ([`Points::drop_forgotten`]). It does not come back: no
-//! other session will have its id.
+//! something written may have a point of it ([`Points::drop_forgotten`]). Only a session with a name
+//! comes back, with a point of its own, and may be in that generation, too, until then.
 
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,12 +27,14 @@ pub(crate) struct Points {
     forgotten: BTreeSet<Place>,
     /// The generation of the next change.
     generation: u64,
+    /// The number of points with a name or an offset.
+    texts: usize,
 }
 
 impl Default for Points {
     fn default() -> Self {
         let (changes, forgotten) = (BTreeSet::new(), BTreeSet::new());
-        Self { points: BTreeMap::new(), changes, forgotten, generation: 1 }
+        Self { points: BTreeMap::new(), changes, forgotten, generation: 1, texts: 0 }
     }
 }
 
@@ -54,15 +56,18 @@ impl Points {
         let generation = self.generation;
         // A named session may be forgotten and begin again.
         self.forgotten.remove(&(generation, id));
-        if let Some((before, _)) = self.points.insert(id, (generation, point.clone())) {
+        self.texts += usize::from(point.has_text());
+        if let Some((before, old)) = self.points.insert(id, (generation, point.clone())) {
             self.changes.remove(&(before, id));
+            self.texts -= usize::from(old.has_text());
         }
         self.changes.insert((generation, id));
     }
 
     /// Removes the commit point of a session.
     pub(in crate::store) fn forget(&mut self, id: SessionId) {
-        if let Some((before, _)) = self.points.remove(&id) {
+        if let Some((before, old)) = self.points.remove(&id) {
+            self.texts -= usize::from(old.has_text());
             self.changes.remove(&(before, id));
             self.changes.insert((self.generation, id));
             self.forgotten.insert((self.generation, id));
@@ -78,6 +83,11 @@ impl Points {
     /// Returns the number of sessions with a commit point.
     pub(crate) fn len(&self) -> usize {
         self.points.len()
+    }
+
+    /// Returns the number of sessions whose commit point has a name or an offset.
+    pub(crate) fn texts(&self) -> usize {
+        self.texts
     }
 
     /// Returns the number of sessions that have changed since the end of a generation.

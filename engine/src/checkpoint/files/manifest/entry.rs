@@ -2,6 +2,7 @@
 
 use crate::base::address::Address;
 use crate::base::kinds::Durability;
+use crate::base::serialized::bytes_of;
 use crate::manifest::text;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use serde::{Deserialize, Serialize};
@@ -98,7 +99,7 @@ pub(crate) struct IndexImage {
 impl CheckpointEntry {
     /// Returns the cookie, in a manifest whose entries have been checked.
     pub(crate) fn cookie(&self) -> Vec<u8> {
-        text::bytes_of(&self.cookie).expect("looked at when it was decoded")
+        bytes_of(&self.cookie).expect("looked at when it was decoded")
     }
 
     /// Returns the address at which the version ends.
@@ -127,7 +128,7 @@ impl CheckpointEntry {
         };
         joined
             && spans
-            && text::bytes_of(&self.cookie).is_some()
+            && bytes_of(&self.cookie).is_some()
             && self.has_sound_points()
             && Address::FIRST.raw() <= self.begin
             && self.begin <= self.flushed
