@@ -115,7 +115,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// Each checkpoint from now on keeps it, with the [serial number](Self::serial) of the last
     /// operation. A checkpoint that has an offset has all operations before it. A checkpoint that
     /// is taken before the next offset is set may have more of them: `serial() - offset.serial`
-    /// after a recovery. See [`session_named`](crate::FasterKv::session_named) for their use.
+    /// after a recovery, if they are operations on one key each. An
+    /// [`rmw_many`](Self::rmw_many) or [`insert_many`](Self::insert_many) may leave lower numbers
+    /// undone: then [`next_serials`](Self::next_serials) tells which operations after the offset
+    /// are left. See [`session_named`](crate::FasterKv::session_named) for their use.
     ///
     /// It gives the session an [id](Self::id) if it has none.
     ///
@@ -124,7 +127,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// batch that was dropped or failed. Repeat it first ([`next_serial`](Self::next_serial)).
     pub fn set_offset(&mut self, bytes: &[u8]) -> Result<()> {
         let Account(table, ledger) = self.place.account();
-        table.sessions.set_offset(ledger, bytes)
+        table.sessions.set_offset(table.phase.version(), ledger, bytes)
     }
 
     /// Returns the offset that this session set last, before or after it was resumed.

@@ -28,7 +28,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// [forgotten](Self::forget_session).
     ///
     /// Together with an offset each message of a queue is done once, over any number of crashes.
-    /// The operations of a message must be the same each time:
+    /// The operations of a message must be the same each time, and on one key each:
     ///
     /// ```
     /// # use kvick::{Config, FasterKv};

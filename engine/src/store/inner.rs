@@ -132,6 +132,7 @@ impl StoreInner {
         let mut seat = self.registry.seat(&self.epoch, self.config.yield_every, table);
         let ledger = self.sessions.resume(id, seat.serial())?;
         seat.set_ledger(Arc::clone(&ledger));
+        self.governor.note_sessions(self.seat_bytes());
         Ok((seat, ledger))
     }
 

@@ -268,9 +268,12 @@ fn entry(bytes: &[u8]) -> Option<(SessionId, Option<CommitPoint>, usize)> {
     if name > LONGEST_NAME || offset > LONGEST_OFFSET + 1 {
         return Some((id, None, HEADER));
     }
-    let body = ranges * 16 + if offset > 0 { 16 + offset - 1 } else { 0 } + name;
-    let length = body.next_multiple_of(8);
-    let (ranges, rest) = rest.get(..length)?.split_at(ranges * 16);
+    let Some(ranges) = ranges.checked_mul(16) else {
+        return Some((id, None, HEADER));
+    };
+    let texts = if offset > 0 { 16 + offset - 1 } else { 0 } + name;
+    let length = ranges.checked_add(texts.next_multiple_of(8))?;
+    let (ranges, rest) = rest.get(..length)?.split_at(ranges);
     let ranges = ranges.chunks_exact(16);
     let ranges: Vec<_> = ranges.map(|range| [word(&range[..8]), word(&range[8..])]).collect();
     let (place, texts) = rest.split_at(if offset > 0 { 16 } else { 0 });

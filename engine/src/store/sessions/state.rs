@@ -36,6 +36,7 @@ use crate::store::sessions::identity::{CommitPoint, LONGEST_OFFSET, Offset, Sess
 use crate::store::sessions::serial_counter::SerialCounter;
 use crate::store::sessions::serials::Serials;
 use crossbeam_utils::CachePadded;
+use kvick_io::sync::atomic::{AtomicBool, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -48,9 +49,18 @@ pub(crate) struct SessionState {
     counter: Arc<CachePadded<SerialCounter>>,
     // Under its lock.
     state: Mutex<State>,
-    /// The commit point in the newest durable checkpoint, shared with accounts that resume the
-    /// session. Under its lock.
-    durable: Arc<Mutex<CommitPoint>>,
+    /// Shared with accounts that resume the session.
+    kept: Arc<Kept>,
+}
+
+/// The state that all accounts of one session share, one account after the other.
+#[derive(Debug)]
+struct Kept {
+    // Under its lock: the commit point in the newest durable checkpoint.
+    durable: Mutex<CommitPoint>,
+    // Any thread, atomic: whether the session was forgotten while it waited. A new session may have
+    // its name and its identity.
+    is_forgotten: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -62,8 +72,8 @@ struct State {
     before: CommitPoint,
     name: Option<String>,
     offset: Option<Offset>,
-    /// Whether it was forgotten while it waited. A new session may have its identity.
-    is_forgotten: bool,
+    /// The version in which the offset was set.
+    offset_version: u64,
     /// The place in the list of active sessions. It stays set until the checkpoint of that list
     /// ends.
     listed: Option<usize>,
@@ -87,7 +97,7 @@ struct Numbers {
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
     pub(crate) point: CommitPoint,
-    durable: Arc<Mutex<CommitPoint>>,
+    kept: Arc<Kept>,
     /// The account of the session while it was open. It lives until a checkpoint no longer needs
     /// it.
     ledger: Weak<SessionState>,
@@ -119,7 +129,7 @@ impl SessionState {
 
     fn resume(
         id: OnceLock<SessionId>,
-        Waiting { point, durable, .. }: Waiting,
+        Waiting { point, kept, .. }: Waiting,
         counter: Arc<CachePadded<SerialCounter>>,
     ) -> Self {
         let free = point.excluded.clone();
@@ -132,11 +142,11 @@ impl SessionState {
             before: point,
             name,
             offset,
-            is_forgotten: false,
+            offset_version: 0,
             listed: None,
             is_news: false,
         };
-        Self { id, counter, state: Mutex::new(state), durable }
+        Self { id, counter, state: Mutex::new(state), kept }
     }
 
     pub(crate) fn id(&self) -> Option<SessionId> {
@@ -153,11 +163,11 @@ impl SessionState {
         self.state().offset.clone()
     }
 
-    /// Sets the offset after the operations so far.
+    /// Sets the offset after the operations so far, in the present `version`.
     ///
     /// # Errors
     /// `InvalidArgument` for an offset that is too long, or if an earlier operation is undone.
-    pub(in crate::store) fn set_offset(&self, bytes: &[u8]) -> Result<()> {
+    pub(in crate::store) fn set_offset(&self, bytes: &[u8], version: u64) -> Result<()> {
         if bytes.len() > LONGEST_OFFSET {
             let message = format!("an offset of {} bytes: at most {LONGEST_OFFSET}", bytes.len());
             return Err(Error::invalid(message));
@@ -169,19 +179,21 @@ impl SessionState {
                 "an offset after operation {serial}: operation {undone} is undone; repeat it first"
             )));
         }
-        let count = state.offset.as_ref().map_or(0, |offset| offset.count) + 1;
+        let count = state.offset.as_ref().map_or(0, |offset| offset.count).saturating_add(1);
         state.offset = Some(Offset { bytes: bytes.to_vec(), serial, count });
+        state.offset_version = version;
         Ok(())
     }
 
-    /// Records that the session was forgotten. No checkpoint has it any more.
-    pub(in crate::store) fn transition_to_forgotten(&self) {
-        self.state().is_forgotten = true;
+    /// Returns whether the session was forgotten. No checkpoint has it any more.
+    pub(in crate::store) fn is_forgotten(&self) -> bool {
+        // Relaxed: the lock of the accounts orders it.
+        self.kept.is_forgotten.load(Ordering::Relaxed)
     }
 
     /// Returns the identity, unless the session has none or was forgotten.
     pub(in crate::store) fn kept_id(&self) -> Option<SessionId> {
-        self.id().filter(|_| !self.state().is_forgotten)
+        self.id().filter(|_| !self.is_forgotten())
     }
 
     /// Returns the number of the last operation.
@@ -276,16 +288,16 @@ impl SessionState {
 
     /// Returns the commit point in the newest durable checkpoint.
     pub(crate) fn durable(&self) -> CommitPoint {
-        self.durable.lock().expect("nothing panics under it").clone()
+        self.kept.durable().clone()
     }
 
     /// Returns whether the newest durable checkpoint has every operation of `wanted`.
     pub(crate) fn is_durable(&self, wanted: &CommitPoint) -> bool {
-        self.durable.lock().expect("nothing panics under it").covers_all_of(wanted)
+        self.kept.durable().covers_all_of(wanted)
     }
 
     pub(in crate::store) fn note_durable(&self, point: CommitPoint) {
-        let mut durable = self.durable.lock().expect("nothing panics under it");
+        let mut durable = self.kept.durable();
         // Another account of the session may have recorded a later point.
         if point.is_after(&durable) {
             *durable = point;
@@ -294,12 +306,18 @@ impl SessionState {
 
     /// Returns the state that remains when its session is dropped.
     pub(in crate::store) fn waiting(this: &Arc<Self>) -> Waiting {
-        let (durable, ledger) = (Arc::clone(&this.durable), Arc::downgrade(this));
-        Waiting { point: this.present(), durable, ledger }
+        let (kept, ledger) = (Arc::clone(&this.kept), Arc::downgrade(this));
+        Waiting { point: this.present(), kept, ledger }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics under it")
+    }
+}
+
+impl Kept {
+    fn durable(&self) -> MutexGuard<'_, CommitPoint> {
+        self.durable.lock().expect("nothing panics under it")
     }
 }
 
@@ -309,7 +327,8 @@ impl State {
         let mut free = free.clone();
         free.remove_lowest(counter - self.numbers.start());
         let excluded = free.joined(put_off);
-        let (version, name, offset) = (self.version, self.name.clone(), self.offset.clone());
+        let version = self.version.max(self.offset_version);
+        let (name, offset) = (self.name.clone(), self.offset.clone());
         CommitPoint { until: counter.max(*top), excluded, version, name, offset }
     }
 }
@@ -346,8 +365,14 @@ impl Numbers {
 impl Waiting {
     /// Returns the waiting state of a session in a checkpoint.
     pub(in crate::store) fn new(point: CommitPoint) -> Self {
-        let durable = Arc::new(Mutex::new(point.clone()));
-        Self { durable, point, ledger: Weak::new() }
+        let (durable, is_forgotten) = (Mutex::new(point.clone()), AtomicBool::new(false));
+        Self { kept: Arc::new(Kept { durable, is_forgotten }), point, ledger: Weak::new() }
+    }
+
+    /// Records that the session was forgotten, for all of its accounts.
+    pub(in crate::store) fn transition_to_forgotten(&self) {
+        // Relaxed: the caller holds the lock of the accounts, which orders it.
+        self.kept.is_forgotten.store(true, Ordering::Relaxed);
     }
 
     /// Returns the account of the session while it was open, if a checkpoint still needs it.

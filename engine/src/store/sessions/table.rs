@@ -196,21 +196,33 @@ impl SessionTable {
         if accounts.open.contains(&id) {
             return Err(Error::session_in_use(format!("{name:?}")));
         }
-        let ledger = match accounts.waiting.remove(&id) {
-            Some(waiting) => SessionState::resumed(id, waiting, counter),
-            None => SessionState::named((id, name), counter),
+        let ledger = match accounts.waiting.entry(id) {
+            Entry::Vacant(_) => SessionState::named((id, name), counter),
+            Entry::Occupied(waiting) if waiting.get().point.name.as_deref() == Some(name) => {
+                SessionState::resumed(id, waiting.remove(), counter)
+            }
+            Entry::Occupied(_) => {
+                let what = "another session has the same identity; choose another name";
+                return Err(Error::invalid(format!("a session named {name:?}: {what}")));
+            }
         };
         accounts.open.insert(id);
         Ok(Arc::new(ledger))
     }
 
-    /// Sets the offset of a session after its operations so far, for the next checkpoint.
+    /// Sets the offset of a session after its operations so far, in the present `version`, for the
+    /// next checkpoint.
     ///
     /// # Errors
     /// As for [`SessionState::set_offset`].
-    pub(crate) fn set_offset(&self, ledger: &Arc<SessionState>, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn set_offset(
+        &self,
+        version: u64,
+        ledger: &Arc<SessionState>,
+        bytes: &[u8],
+    ) -> Result<()> {
         self.identify(ledger);
-        ledger.set_offset(bytes)?;
+        ledger.set_offset(bytes, version)?;
         self.ask_for(ledger);
         Ok(())
     }
@@ -282,10 +294,10 @@ impl SessionTable {
                 && point.is_none_or(|point| waiting.get().point == point)
             {
                 self.points().forget(id);
-                let ledger = waiting.remove().ledger();
+                let waiting = waiting.remove();
                 // Under this lock: a session that begins anew with this name finds it forgotten.
-                ledger.iter().for_each(|ledger| ledger.transition_to_forgotten());
-                forgotten.push(ledger);
+                waiting.transition_to_forgotten();
+                forgotten.push(waiting.ledger());
             }
         }
         drop(accounts);
@@ -390,7 +402,8 @@ impl SessionTable {
         for (ledger, durable) in some {
             ledger.set_listed(None);
             // The next checkpoint must have a commit point that is not durable yet.
-            if ledger.is_asked_again(next) || durable.is_none() {
+            let is_news = ledger.is_asked_again(next) || durable.is_none();
+            if is_news && !ledger.is_forgotten() {
                 activity.list(ledger);
             }
             if let Some(point) = durable {

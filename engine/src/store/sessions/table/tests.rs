@@ -257,6 +257,8 @@ fn a_named_session_begins_anew_after_it_was_forgotten() {
     }
     let mut ended = sessions.end_version();
     sessions.close(&one.ledger);
+    // Another account of the session is the last one.
+    sessions.close(&named().expect("waits").ledger);
     assert!(sessions.forget_one(id));
     let again = named().expect("new");
     assert_eq!(again.operate(&sessions, 2), 1);
@@ -274,21 +276,21 @@ fn a_named_session_begins_anew_after_it_was_forgotten() {
 fn an_offset_is_kept_with_the_operations_before_it() {
     let sessions = SessionTable::new(9, Points::default());
     let one = One::new();
-    assert!(sessions.set_offset(&one.ledger, &[7; 257]).is_err(), "too long");
-    sessions.set_offset(&one.ledger, b"a").expect("nothing is undone");
+    assert!(sessions.set_offset(1, &one.ledger, &[7; 257]).is_err(), "too long");
+    sessions.set_offset(1, &one.ledger, b"a").expect("nothing is undone");
     let id = one.ledger.id().expect("it has one");
     let offset = |bytes: &[u8], serial, count| Offset { bytes: bytes.to_vec(), serial, count };
     let found = checkpoint(&sessions, 2)[&id].clone();
     assert_eq!((found.until, found.offset), (0, Some(offset(b"a", 0, 1))));
     // A put-off operation may be before the place.
     let serial = sessions.put_off(2, &one.ledger);
-    assert!(sessions.set_offset(&one.ledger, b"b").is_err(), "operation {serial} is undone");
+    assert!(sessions.set_offset(2, &one.ledger, b"b").is_err(), "operation {serial} is undone");
     sessions.catch_up(2, &one.ledger, serial);
-    sessions.set_offset(&one.ledger, b"b").expect("nothing is undone");
+    sessions.set_offset(2, &one.ledger, b"b").expect("nothing is undone");
     let mut ended = sessions.end_version();
     // The next version is not in the point of this one.
     one.operate(&sessions, 3);
-    sessions.set_offset(&one.ledger, b"c").expect("nothing is undone");
+    sessions.set_offset(3, &one.ledger, b"c").expect("nothing is undone");
     block_on(sessions.read(&mut ended, 3));
     let found = ended.points()[&id].clone();
     assert_eq!((found.until, found.offset), (1, Some(offset(b"b", 1, 2))));
@@ -299,7 +301,8 @@ fn an_offset_is_kept_with_the_operations_before_it() {
     assert_eq!((found.until, found.offset), (2, Some(offset(b"c", 2, 3))));
     assert!(one.ledger.is_durable(&wanted));
     // Again at the same place.
-    sessions.set_offset(&one.ledger, b"d").expect("nothing is undone");
+    sessions.set_offset(4, &one.ledger, b"d").expect("nothing is undone");
     assert!(!one.ledger.is_durable(&one.ledger.present()));
-    assert_eq!(checkpoint(&sessions, 5)[&id].offset, Some(offset(b"d", 2, 4)));
+    let found = checkpoint(&sessions, 5)[&id].clone();
+    assert_eq!((found.offset, found.version), (Some(offset(b"d", 2, 4)), 4), "it is in use");
 }
