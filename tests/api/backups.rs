@@ -161,6 +161,75 @@ fn the_files_of_a_checkpoint_make_a_copy() -> Result<()> {
     })
 }
 
+/// The log of a small store has no byte on the device.
+#[test]
+fn the_files_of_a_small_store_make_a_copy() -> Result<()> {
+    block_on(async {
+        let place = tempfile::tempdir().expect("a directory");
+        let (data, copy) = (place.path().join("data"), place.path().join("copy"));
+        let store = filled(&data, Config::default(), 10).await?;
+        let token = store.checkpoint().await?.token;
+        fs::create_dir(&copy).expect("a fresh name");
+        fs::copy(data.join("manifest"), copy.join("manifest")).expect("copied");
+        let files = store.files_of(token).await?;
+        for backup::File { name, bytes, .. } in &files {
+            let contents = fs::read(data.join(name)).expect("kept");
+            let needed = &contents[..usize::try_from(*bytes).expect("small")];
+            fs::write(copy.join(name), needed).expect("written");
+        }
+        assert!(files.iter().any(|file| file.name == "log.000000"), "{files:?}");
+        let restored = Store::recover(&copy, Config::default(), token).await?;
+        assert_has(&restored, 10).await?;
+        restored.close().await?;
+        store.close().await
+    })
+}
+
+/// A copy of a checkpoint that need not survive a power cut rotted in an archive, and opened empty.
+#[test]
+fn a_copy_of_a_weak_checkpoint_is_strong() -> Result<()> {
+    block_on(async {
+        let place = tempfile::tempdir().expect("a directory");
+        let copy = place.path().join("copy");
+        let store = filled(&place.path().join("data"), two_pages(), 3000).await?;
+        let weak = checkpoint::Durability::ProcessCrash;
+        let token = store.checkpoint().fold_over().without_index().durability(weak).await?.token;
+        assert_eq!(store.backup(&copy).of(token).await?.token, token);
+        store.close().await?;
+        let file = copy.join("log.000000");
+        let mut bytes = fs::read(&file).expect("copied");
+        bytes[600] ^= 1;
+        fs::write(&file, &bytes).expect("written");
+        let error = Store::open(&copy, two_pages()).await.expect_err("it has rotted");
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        bytes[600] ^= 1;
+        fs::write(&file, &bytes).expect("written");
+        let restored = Store::open(&copy, two_pages()).await?;
+        assert_has(&restored, 3000).await?;
+        restored.close().await
+    })
+}
+
+/// A crash came after the manifest of a backup, and before its mark had gone.
+#[test]
+fn the_mark_of_a_complete_backup_goes() -> Result<()> {
+    block_on(async {
+        let place = tempfile::tempdir().expect("a directory");
+        let copy = place.path().join("copy");
+        let store = filled(&place.path().join("data"), two_pages(), 100).await?;
+        store.backup(&copy).await?;
+        store.close().await?;
+        let mark = copy.join("backup.unfinished");
+        fs::write(&mark, "").expect("written");
+        let restored = Store::open(&copy, two_pages()).await?;
+        assert_has(&restored, 100).await?;
+        restored.upsert(&1, &3).await?;
+        restored.close().await?;
+        assert!(!mark.exists());
+        Ok(())
+    })
+}
+
 #[test]
 fn an_unfinished_backup_is_no_store_and_is_replaced() -> Result<()> {
     block_on(async {

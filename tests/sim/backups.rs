@@ -150,6 +150,54 @@ fn what_is_pinned_stays_until_it_is_copied() {
     });
 }
 
+/// Compaction makes no space while a backup pins the files of the log. It took round after round,
+/// each with a checkpoint, and a cache dropped all that it had.
+#[test]
+fn compaction_rests_while_the_log_is_pinned() {
+    for is_cache in [false, true] {
+        let world = World::new(5);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let config = if is_cache { Config::cache() } else { two_pages() };
+            let config = config
+                .with_memory(ByteSize::kib(64))
+                .with_page_size(ByteSize::kib(4))
+                .with_segment_size(ByteSize::kib(8))
+                .with_huge_pages(false)
+                .with_disk(ByteSize::kib(512))
+                .with_checkpoint_on_close(false);
+            let store = site.open::<u64, u64>(config).await;
+            for key in 0..8000 {
+                store.upsert(&key, &key).await.expect("there is room");
+            }
+            store.flush_and_evict().await.expect("a sound disk");
+            let (is_over, slow) = (Cell::new(false), Slow::on(&site, COPY));
+            let copying = async {
+                store.backup_to_directory(slow).await.expect("a sound disk");
+                is_over.set(true);
+            };
+            let writing = async {
+                let mut key = 0_u64;
+                while !is_over.get() {
+                    // A full budget refuses writers while the backup lasts.
+                    drop(store.upsert(&(key % 8000), &key).await);
+                    key += 1;
+                    site.handle.sleep(Duration::from_micros(10)).await;
+                }
+            };
+            let before = store.stats().space.rounds;
+            futures::join!(copying, writing);
+            let space = store.stats().space;
+            assert!(space.rounds - before <= 4, "{} before: {space:?}", before);
+            // Afterwards writers have room again.
+            for key in 0..8000 {
+                store.upsert(&key, &key).await.expect("there is room");
+            }
+            store.close().await.expect("closes");
+        });
+    }
+}
+
 #[test]
 fn a_backup_has_a_prefix_of_each_session() {
     seeds(60, |seed| {

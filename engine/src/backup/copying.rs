@@ -59,7 +59,10 @@ impl<'p> Source<'p> {
         let segment_bytes = self.pinned.manifest().store.segment_bytes;
         let mut files: Vec<File> = Vec::new();
         for SourceDevice { name, range: [from, end], .. } in &self.devices {
-            files.extend((from / segment_bytes..end.div_ceil(segment_bytes)).map(|segment| {
+            let end = *end;
+            // A device has a file, even if nothing of it is needed.
+            let last = end.saturating_sub(1) / segment_bytes;
+            files.extend(((from / segment_bytes).min(last)..=last).map(|segment| {
                 let bytes = (end - segment * segment_bytes).min(segment_bytes);
                 File { name: format!("{name}.{segment:06}"), bytes }
             }));
@@ -127,9 +130,12 @@ async fn copy(source: &Source<'_>, part: &SourceDevice, to: &dyn Directory) -> R
         }
     });
     stream::iter(chunks).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-    // The first file that the device was created with is not needed if the log begins later.
-    let freed = target.discard_below(from).await;
-    freed.map_err(|error| failed("beginning", error))?;
+    // The first file that the device was created with is not needed if the log begins later. An
+    // empty log needs it.
+    if from < end {
+        let freed = target.discard_below(from).await;
+        freed.map_err(|error| failed("beginning", error))?;
+    }
     target.sync().await.result.map_err(|error| failed("syncing", error))?;
     Ok(end - from)
 }

@@ -42,8 +42,11 @@ impl<'s> BackupRequest<'s> {
         Self { checkpoints, place: Place::Directory(directory), token: None }
     }
 
-    /// Copies this checkpoint, which the store keeps. By default the backup takes a new one. So
-    /// this also works while the store is poisoned.
+    /// Copies this checkpoint, which the store keeps. By default the backup takes a new one, a
+    /// [snapshot](CheckpointKind::Snapshot). So this also works while the store is poisoned.
+    ///
+    /// To check the copy of an incremental checkpoint takes memory beside that of the store: about
+    /// three times the bytes of its `delta` files.
     pub fn of(mut self, token: impl Into<Option<CheckpointToken>>) -> Self {
         self.token = token.into();
         self
@@ -58,7 +61,8 @@ impl<'s> BackupRequest<'s> {
         let target = Target::claim(place.open(checkpoints)?).await?;
         let filling = async {
             if token.is_none() {
-                let plan = CheckpointPlan::full(CheckpointKind::Auto);
+                // Without increments, which the check of the copy would hold in memory.
+                let plan = CheckpointPlan::full(CheckpointKind::Snapshot);
                 checkpoints.start_in_turn(plan).await?;
             }
             let pinned = checkpoints.pin(token)?;
@@ -68,7 +72,11 @@ impl<'s> BackupRequest<'s> {
             target.publish(pinned.manifest()).await?;
             Ok((CheckpointToken(source.token()), bytes))
         };
-        match filling.await {
+        let filled = filling.await;
+        if let Err(error) = checkpoints.free_in_turn().await {
+            tracing::info!(target: "kvick::backup", %error, "the next checkpoint frees files");
+        }
+        match filled {
             Ok((token, bytes)) => {
                 let took = handle.now().saturating_sub(begun);
                 Ok(Backup { token, bytes, took })
@@ -92,8 +100,8 @@ impl<'s> IntoFuture for BackupRequest<'s> {
     /// backup is writing to it. `InvalidArgument` if the store keeps no such checkpoint.
     /// `Unsupported` for a cache that keeps nothing on a device, and for a target whose blocks are
     /// larger than the units of the store. `Corrupt` if a copied file does not match its
-    /// checksums. `StorageFull` and `Io` of either directory, and the errors of a
-    /// [checkpoint](crate::checkpoint::Request). After an error the target has no file of the
+    /// checksums, or cannot be read. `StorageFull` and `Io` of either directory, and the errors of
+    /// a [checkpoint](crate::checkpoint::Request). After an error the target has no file of the
     /// backup, as far as files can be removed there.
     ///
     /// # Cancel safety

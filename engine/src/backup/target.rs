@@ -80,6 +80,8 @@ impl Target {
     /// last.
     pub(super) async fn give_up(&self) {
         let giving_up = async {
+            // The mark may be gone already.
+            self.directory.write_file(UNFINISHED_BACKUP, &[]).await?;
             for name in [MANIFEST, COPY] {
                 remove_if_there(self.directory(), name).await?;
             }

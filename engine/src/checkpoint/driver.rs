@@ -189,6 +189,11 @@ impl Checkpoints {
         if self.checkpoint_files.has_checkpoints() {
             return self.start_in_turn(CheckpointPlan::full(self.kind())).await.map(drop);
         }
+        self.free_in_turn().await
+    }
+
+    /// Lets the files go that nothing needs, when no other job is in progress.
+    pub(crate) async fn free_in_turn(&self) -> Result<()> {
         let submit = || {
             let (reply, answer) = Reply::new(&self.core);
             self.jobs.submit(self.core.log.health(), Job::FreeLog { reply }).map(|()| answer)
@@ -261,6 +266,7 @@ impl Checkpoints {
                 reply.send(made);
             }
             Job::FreeLog { reply } => {
+                self.try_remove_debris().await;
                 let freed = self.free_log_files().await;
                 self.try_divide_space().await;
                 self.jobs.end();
@@ -337,10 +343,14 @@ impl Checkpoints {
             // It is unknown which manifest is on the medium, and so which files it needs.
             return;
         }
+        self.try_remove_debris().await;
+        self.try_free_log_files().await;
+    }
+
+    async fn try_remove_debris(&self) {
         if let Err(error) = self.checkpoint_files.remove_debris().await {
             tracing::warn!(target: "kvick::checkpoint", %error, "left for later");
         }
-        self.try_free_log_files().await;
     }
 
     /// Deletes the files of the log that no kept checkpoint needs. A failed deletion is repeated

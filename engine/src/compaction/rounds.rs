@@ -110,7 +110,10 @@ impl Rounds {
             drops.unwrap_or_else(|| core.limit_by_readers(self.reach(begin, until, u64::MAX)))
         };
         let may_write = core.log.health().check_write().is_ok();
-        (until > begin && may_write && !core.has_scan()).then_some(until)
+        // No file of a pinned log goes, so that more rounds would make no space.
+        let pinned = self.checkpoints.checkpoint_files().pinned_from();
+        let is_free = !core.has_scan() && pinned.is_none_or(|pinned| pinned >= begin);
+        (until > begin && may_write && is_free).then_some(until)
     }
 
     /// Returns the address up to which a cache drops its log on a full device.

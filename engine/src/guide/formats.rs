@@ -68,7 +68,9 @@
 //! To *restore*, close the store, move its directory away, and open a copy of the backup in its
 //! place. To *move* a store to another machine, back it up, move the directory, and open it there.
 //! The machines may have other devices and memories, as long as a block of the device is no larger
-//! than a unit of the store (512 bytes or 4 KiB).
+//! than a unit of the store (512 bytes or 4 KiB). If its *physical* blocks are larger than those
+//! of the first device, a power cut during a write may damage durable bytes beside it: copy the
+//! records into a new store there ([`scan`](crate::FasterKv::scan)) instead.
 //!
 //! *Incremental copies* by other programs: [`files_of`](crate::FasterKv::files_of) names the files
 //! of a checkpoint. Copy `manifest` first and then those of the files that the last copy lacks;

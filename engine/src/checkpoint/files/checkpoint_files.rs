@@ -22,7 +22,7 @@ use crate::base::error::{Error, Result};
 use crate::base::kinds::Durability;
 use crate::base::wall_clock::WallClock;
 use crate::manifest::copy;
-use crate::manifest::files::{self, MANIFEST, NEW};
+use crate::manifest::files::{self, MANIFEST, NEW, UNFINISHED_BACKUP};
 use crate::manifest::publish::{self, NotPublished};
 use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_io::{Device, DeviceOptions, Directory};
@@ -204,6 +204,11 @@ impl CheckpointFiles {
         self.pins.log_from().map_or(needed, |pinned| needed.min(pinned))
     }
 
+    /// Returns the first address of the log that a pinned checkpoint needs.
+    pub(crate) fn pinned_from(&self) -> Option<Address> {
+        self.pins.log_from()
+    }
+
     /// Pins a checkpoint that the store keeps, so that its files stay.
     pub(crate) fn pin(&self, token: u64) -> Option<PinnedCheckpoint> {
         let manifest = self.manifest();
@@ -254,7 +259,8 @@ impl CheckpointFiles {
                     free_token = free_token.max(token.saturating_add(1));
                     !named.contains(device)
                 }
-                None => file == NEW,
+                // The store is a backup that was complete but for this mark.
+                None => [NEW, UNFINISHED_BACKUP].contains(&&*file),
             };
             if is_debris {
                 assert!(!named.contains(&file), "{file} is named by a manifest");

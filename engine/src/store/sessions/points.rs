@@ -7,8 +7,8 @@
 //! needs to write only the later generations, however many sessions there are.
 //!
 //! A forgotten session has changed, too. It stays in its generation, without a point, as long as
-//! something written may have a point of it ([`Points::drop_forgotten`]). Only a session with a name
-//! comes back, with a point of its own, and may be in that generation, too, until then.
+//! something written may have a point of it ([`Points::drop_forgotten`]). Only a session with a
+//! name comes back, with a point of its own, and may be in that generation, too, until then.
 
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use std::collections::{BTreeMap, BTreeSet};

@@ -152,11 +152,13 @@ impl Manifest {
         before != (self.checkpoints.len(), self.indexes.len())
     }
 
-    /// Returns a manifest of the same store that has this checkpoint alone.
+    /// Returns a manifest of the same store that has this checkpoint alone. It is for a durable
+    /// copy, so the checkpoint survives power cuts.
     pub(crate) fn with_only(&self, token: u64) -> Option<Self> {
         self.checkpoint(token)?;
         let mut only = self.clone();
         only.checkpoints.retain(|record| record.token == token);
+        only.checkpoints.iter_mut().for_each(|record| record.durability = Durability::PowerCut);
         only.passed_over.clear();
         only.drop_images_of_none();
         Some(only)
