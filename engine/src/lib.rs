@@ -14,6 +14,7 @@
 //! |---|---|
 //! | the root | the store, its sessions and settings, the log, errors |
 //! | [`prelude`] | the types that most programs name |
+//! | [`database`] | named tables of different types in one store |
 //! | [`session`] | answers of operations, identities of sessions |
 //! | [`futures`] | the futures of operations, by name |
 //! | [`scan`] | streams of all keys and values |
@@ -22,6 +23,7 @@
 //! | [`config`] | sizes, backends |
 //! | [`checkpoint`] | how to take a checkpoint, and its progress |
 //! | [`backup`] | copies of a running store |
+//! | [`compaction`] | how space comes back |
 //! | [`recovery`] | what an opening has found |
 //! | [`log`] | settings, readers, followers and checks of a log |
 //! | [`stats`] | counts, bytes, health |

@@ -114,7 +114,7 @@ async fn check_free(directory: &dyn Directory) -> Result<()> {
     let place = directory.describe();
     let names = files::list(directory).await?;
     if names.iter().any(|name| [MANIFEST, COPY].contains(&&**name)) {
-        return Err(Error::already_exists(place, "a store or a log; name an empty directory"));
+        return Err(Error::already_exists(place, "a store or a log"));
     }
     let is_unfinished = names.iter().any(|name| name == UNFINISHED_BACKUP);
     files::refuse_foreign(&place, &names, |name| is_unfinished && is_of_backup(name))

@@ -23,7 +23,8 @@
 //! | `Scan`, `ScanWith` (streams), `count` | has no effect |
 //! | `retain`, `clear` | has deleted some keys |
 //! | `wait_durable` | has no effect |
-//! | `checkpoint`, `delete_checkpoint`, `prune_checkpoints` | a started job continues |
+//! | `checkpoint`, `delete_checkpoint`, `prune_checkpoints`, `compact` | a started job continues |
+//! | `backup` | leaves an unfinished directory, which the next backup replaces |
 //! | `table`, `rename_table`, `drop_table` | a begun change continues |
 //! | `flush`, `flush_and_evict` | the writing continues |
 //! | `set_memory` | the new memory stays set, and pages leave memory |

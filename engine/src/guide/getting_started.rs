@@ -5,7 +5,7 @@
 //! [dependencies]
 //! kvick = { git = "https://github.com/kvick-rs/kvick" }
 //! tokio = { version = "1", features = ["macros", "rt-multi-thread"] } # or another executor
-//! futures = "0.3" # for the streams of the log
+//! futures = "0.3" # for streams: scans, subscribers, the log
 //! ```
 //!
 //! | feature | adds |

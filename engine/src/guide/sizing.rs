@@ -15,6 +15,9 @@
 //!   it begins.
 //! * Sessions take memory from the pages. When the index has its 13/16 and the pages are down to an
 //!   eighth, sessions may exceed the budget.
+//! * What the store has freed, the allocator of the program may keep for later: after a compaction
+//!   or a smaller `set_memory` the process may have more memory than the statistics show. An
+//!   allocator that gives memory back, or glibc's `malloc_trim`, makes the two equal.
 //! * Compaction borrows memory from the pages, an eighth of the budget and 32 MiB at most, to look
 //!   up many old records at once. The more it has, the less it reads.
 //! * A new store gets one prefix of hashes for 16 to 32 bytes of memory: the largest power of two

@@ -194,6 +194,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// is not deleted, even if it was written with the same value.
     ///
     /// Memory is bounded as for a scan. A deleted key costs a small record at the tail of the log.
+    /// A key whose record is on the device also costs a read, one after the other: to drop most of
+    /// a large table, use [`compact`](Self::compact) with `keep`.
     ///
     /// ```
     /// # use kvick::{Config, FasterKv};
@@ -246,9 +248,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Returns about how many keys the store has, in all of its tables together.
     ///
     /// It reads one counter: the entries of the hash index. Deleted keys whose records had left
-    /// memory still count. Keys that share an entry with others count once together; there are many
-    /// of them only if [`stats().index`](crate::stats::IndexStats) shows almost as many entries as
-    /// prefixes. [`count`](Self::count) is exact, and of this table.
+    /// memory still count. Keys that share an entry count once together: of half as many keys as
+    /// [`prefixes`](crate::stats::IndexStats::prefixes) a fifth is missing, of as many keys over a
+    /// third. [`count`](Self::count) is exact, and of this table.
     pub fn estimated_len(&self) -> u64 {
         self.core.index.entries()
     }

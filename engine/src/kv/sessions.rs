@@ -97,8 +97,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// able to return to an [older checkpoint](Self::recover), keep the requests that it does not
     /// cover.
     ///
-    /// [Patterns](crate::guide::patterns#exactly-once) has a function that finds the session of a
-    /// worker.
+    /// [`session_named`](Self::session_named) finds the session of a worker by a name, without such
+    /// a list: see [patterns](crate::guide::patterns#exactly-once).
     ///
     /// ```
     /// # use kvick::{Config, FasterKv};

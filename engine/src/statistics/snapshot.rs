@@ -89,7 +89,8 @@ pub struct IndexStats {
     /// share an entry, or a key was deleted while its only record was in memory.
     pub entries: u64,
     /// The limit of entries, which bounds the memory of the index. It is fixed when a store is
-    /// created. With almost as many entries, most keys share one with another key.
+    /// created. With half as many keys a fifth of them share the entry of another key, with as many
+    /// keys over a third.
     pub prefixes: u64,
     /// The number of buckets. It follows the entries, eleven or twelve a bucket.
     pub buckets: u64,
