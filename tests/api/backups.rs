@@ -124,6 +124,15 @@ fn an_older_checkpoint_can_be_copied() -> Result<()> {
     })
 }
 
+/// Copies what a checkpoint needs of its files, as a program would.
+fn copy_files(files: &[backup::File], [from, to]: [&Path; 2]) {
+    for backup::File { name, bytes, .. } in files {
+        let contents = fs::read(from.join(name)).expect("kept");
+        let needed = &contents[..usize::try_from(*bytes).expect("small")];
+        fs::write(to.join(name), needed).expect("written");
+    }
+}
+
 /// A program copies the manifest, and then the named files.
 #[test]
 fn the_files_of_a_checkpoint_make_a_copy() -> Result<()> {
@@ -143,11 +152,7 @@ fn the_files_of_a_checkpoint_make_a_copy() -> Result<()> {
                 store.upsert(&key, &0).await?;
             }
             let later = store.checkpoint().await?.token;
-            for backup::File { name, bytes, .. } in &files {
-                let contents = fs::read(data.join(name)).expect("kept");
-                let needed = &contents[..usize::try_from(*bytes).expect("small")];
-                fs::write(copy.join(name), needed).expect("written");
-            }
+            copy_files(&files, [&data, &copy]);
             let restored = Store::recover(&copy, config.clone(), token).await?;
             assert_has(&restored, 5000).await?;
             restored.close().await?;
@@ -172,11 +177,7 @@ fn the_files_of_a_small_store_make_a_copy() -> Result<()> {
         fs::create_dir(&copy).expect("a fresh name");
         fs::copy(data.join("manifest"), copy.join("manifest")).expect("copied");
         let files = store.files_of(token).await?;
-        for backup::File { name, bytes, .. } in &files {
-            let contents = fs::read(data.join(name)).expect("kept");
-            let needed = &contents[..usize::try_from(*bytes).expect("small")];
-            fs::write(copy.join(name), needed).expect("written");
-        }
+        copy_files(&files, [&data, &copy]);
         assert!(files.iter().any(|file| file.name == "log.000000"), "{files:?}");
         let restored = Store::recover(&copy, Config::default(), token).await?;
         assert_has(&restored, 10).await?;

@@ -8,7 +8,7 @@ use crate::checkpoint::files::checkpoint_files::kind_and_token;
 use crate::checkpoint::files::manifest::CheckpointEntry;
 use crate::checkpoint::files::needs::PinnedCheckpoint;
 use crate::hybrid_log::check_block;
-use crate::manifest::files::LOG;
+use crate::manifest::files::{LOG, segment_name};
 use crate::store::StoreInner;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use kvick_io::{AlignedBuf, BufPool, Device, DeviceOptions, Directory};
@@ -64,7 +64,7 @@ impl<'p> Source<'p> {
             let last = end.saturating_sub(1) / segment_bytes;
             files.extend(((from / segment_bytes).min(last)..=last).map(|segment| {
                 let bytes = (end - segment * segment_bytes).min(segment_bytes);
-                File { name: format!("{name}.{segment:06}"), bytes }
+                File { name: segment_name(name, segment), bytes }
             }));
         }
         files.sort_unstable_by(|one, other| one.name.cmp(&other.name));

@@ -4,7 +4,9 @@ use super::FasterKv;
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::session::Session;
+use crate::store::context::ExecutionContext;
 use crate::store::sessions::identity::{CommitPoint, SessionId as Id};
+use crate::store::sessions::state::SessionState;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,8 +18,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Errors
     /// `Closed`.
     pub fn session(&self) -> Result<Session<K, V>> {
-        let seat = self.core.seat(self.core.number)?;
-        Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(self.database.lifecycle())))
+        self.core.seat(self.core.number).map(|seat| self.seated(seat))
     }
 
     /// Opens the session with a name: resumes it if it waits, or else begins it.
@@ -65,8 +66,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// `InUse` if the session is open. `InvalidArgument` for a name that is empty or too long.
     /// `Closed`.
     pub fn session_named(&self, name: &str) -> Result<Session<K, V>> {
-        let seat = self.core.named_seat(name, self.core.number)?;
-        Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(self.database.lifecycle())))
+        self.core.named_seat(name, self.core.number).map(|seat| self.seated(seat))
     }
 
     /// Resumes a session that had an [`id`](Session::id), and was dropped or is in the recovered
@@ -139,8 +139,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// `InUse` if the session is open. `InvalidArgument` if no session with that id waits to be
     /// resumed. `Closed`.
     pub fn resume_session(&self, id: Id) -> Result<Session<K, V>> {
-        let seat = self.core.resumed_seat(id, self.core.number)?;
-        Ok(Session::new(Arc::clone(&self.core), seat, Arc::clone(self.database.lifecycle())))
+        self.core.resumed_seat(id, self.core.number).map(|seat| self.seated(seat))
     }
 
     /// Returns the sessions that wait to be resumed, with their commit points.
@@ -180,5 +179,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// ```
     pub fn forget_sessions(&self, is_over: impl FnMut(Id, &CommitPoint) -> bool) -> usize {
         self.database.forget_sessions(is_over)
+    }
+
+    fn seated(&self, seat: (ExecutionContext, Arc<SessionState>)) -> Session<K, V> {
+        Session::new(Arc::clone(&self.core), seat, Arc::clone(self.database.lifecycle()))
     }
 }

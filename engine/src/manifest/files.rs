@@ -25,12 +25,17 @@ pub(crate) async fn list(directory: &dyn Directory) -> Result<Vec<String>> {
     listed.map_err(|error| Error::io(format!("listing {}", directory.describe()), error))
 }
 
+/// Returns the name of a segment file of a device.
+pub(crate) fn segment_name(device: &str, number: u64) -> String {
+    format!("{device}.{number:06}")
+}
+
 /// Returns the device of a segment file, and the number of the segment.
 pub(crate) fn segment(file: &str) -> Option<(&str, u64)> {
     let (device, digits) = file.rsplit_once('.')?;
     let number = digits.parse().ok()?;
     // Accepts only exact names of segments: `log.+00000`, `log.0` and `log.txt` are foreign files.
-    (digits == format!("{number:06}")).then_some((device, number))
+    (file == segment_name(device, number)).then_some((device, number))
 }
 
 /// Refuses to create a store or log among foreign files, which could later pass for its own.

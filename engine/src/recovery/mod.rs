@@ -193,7 +193,7 @@ impl Opening {
 
 /// Returns whether a file of the log is its first.
 fn is_first_segment(name: &str) -> bool {
-    name == format!("{LOG}.{:06}", 0)
+    name == files::segment_name(LOG, 0)
 }
 
 /// The contents of a directory.

@@ -279,7 +279,7 @@ impl Opening {
         let [begin, end] = [record.begin, record.flushed]
             .map(|address| device_bytes(manifest, Address::new(address)));
         for number in begin / segment..end.div_ceil(segment) {
-            let name = format!("{LOG}.{number:06}");
+            let name = files::segment_name(LOG, number);
             if !files.contains(&name) {
                 return Err(Error::lost_file(&name));
             }

@@ -4,6 +4,7 @@ use super::context::{ContextRegistry, ExecutionContext, OperationContext};
 use super::feed::LogReaders;
 use super::scan::ActiveScans;
 use super::sessions::identity::SessionId;
+use super::sessions::serial_counter::SerialCounter;
 use super::sessions::state::SessionState;
 use super::sessions::table::SessionTable;
 use super::system_state::{SystemState, VersionBarrier};
@@ -23,6 +24,7 @@ use crate::space::SpaceGovernor;
 use crate::statistics::{
     DeviceStats, IndexStats, LogBytes, MemoryBytes, ScanStats, Stats, TableStats,
 };
+use crossbeam_utils::CachePadded;
 use kvick_io::Device;
 use kvick_runtime::Handle;
 use std::sync::Arc;
@@ -107,12 +109,7 @@ impl StoreInner {
 
     /// Returns a seat for a new session that begins on `table`.
     pub(crate) fn seat(&self, table: TableNumber) -> Result<(ExecutionContext, Arc<SessionState>)> {
-        self.log.health().check_read()?;
-        let mut seat = self.registry.seat(&self.epoch, self.config.yield_every, table);
-        let ledger = SessionTable::open(seat.serial());
-        seat.set_ledger(Arc::clone(&ledger));
-        self.governor.note_sessions(self.seat_bytes());
-        Ok((seat, ledger))
+        self.seat_for(table, |counter| Ok(SessionTable::open(counter)))
     }
 
     /// Returns the memory of all sessions and seats, in bytes.
@@ -128,12 +125,7 @@ impl StoreInner {
         id: SessionId,
         table: TableNumber,
     ) -> Result<(ExecutionContext, Arc<SessionState>)> {
-        self.log.health().check_read()?;
-        let mut seat = self.registry.seat(&self.epoch, self.config.yield_every, table);
-        let ledger = self.sessions.resume(id, seat.serial())?;
-        seat.set_ledger(Arc::clone(&ledger));
-        self.governor.note_sessions(self.seat_bytes());
-        Ok((seat, ledger))
+        self.seat_for(table, |counter| self.sessions.resume(id, counter))
     }
 
     /// Returns a seat on `table` for the session with a name, which waits or is new.
@@ -142,9 +134,19 @@ impl StoreInner {
         name: &str,
         table: TableNumber,
     ) -> Result<(ExecutionContext, Arc<SessionState>)> {
+        self.seat_for(table, |counter| self.sessions.open_named(name, counter))
+    }
+
+    /// Returns a seat on `table` for the session whose account `open` returns. The account counts
+    /// with the counter of the seat.
+    fn seat_for(
+        &self,
+        table: TableNumber,
+        open: impl FnOnce(&Arc<CachePadded<SerialCounter>>) -> Result<Arc<SessionState>>,
+    ) -> Result<(ExecutionContext, Arc<SessionState>)> {
         self.log.health().check_read()?;
         let mut seat = self.registry.seat(&self.epoch, self.config.yield_every, table);
-        let ledger = self.sessions.open_named(name, seat.serial())?;
+        let ledger = open(seat.serial())?;
         seat.set_ledger(Arc::clone(&ledger));
         self.governor.note_sessions(self.seat_bytes());
         Ok((seat, ledger))
