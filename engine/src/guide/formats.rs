@@ -45,13 +45,12 @@
 //!
 //! ```
 //! use kvick::{Config, FasterKv};
-//! # use std::path::Path;
 //!
 //! # kvick::runtime::block_on(async {
 //! # let place = tempfile::tempdir().unwrap();
 //! # let (data, monday) = (place.path().join("data"), place.path().join("monday"));
 //! # #[cfg(any())]
-//! let (data, monday) = (Path::new("data"), Path::new("monday"));
+//! let (data, monday) = ("data", "monday");
 //! let store: FasterKv<u64, u64> = FasterKv::open(&data, Config::default()).await?;
 //! store.upsert(&1, &10).await?;
 //! let backup = store.backup(&monday).await?;
