@@ -1,10 +1,10 @@
-//! Futures that count polls, and futures that are dropped half way.
+//! Futures that count polls or waits, and futures that are dropped half way.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 /// Polls a future at most a given number of times, then drops or leaks it. The output is `None` if
 /// the future was not ready by then.
@@ -71,6 +71,53 @@ impl<F: Future> Future for Counted<F> {
         // Relaxed: a thread that reads the count has joined the task, or shares its thread.
         self.polls.fetch_add(1, Ordering::Relaxed);
         self.future.as_mut().poll(context)
+    }
+}
+
+/// Counts the waits of a future: the polls that leave it pending and do not wake its task. So a
+/// future that lets other tasks run has not waited. Returns the number with the output.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Waits<F, C> {
+    future: Pin<Box<F>>,
+    counts: C,
+    waits: u64,
+}
+
+/// Notes that a task was woken, and wakes it.
+struct Noted {
+    is_woken: AtomicBool,
+    waker: Waker,
+}
+
+impl Wake for Noted {
+    fn wake(self: Arc<Self>) {
+        // Relaxed: the poll that reads it is on the same thread.
+        self.is_woken.store(true, Ordering::Relaxed);
+        self.waker.wake_by_ref();
+    }
+}
+
+impl<F: Future, C: FnMut() -> bool> Waits<F, C> {
+    /// Counts those waits of `future` for which `counts` returns true. All that wakes its task runs
+    /// on the thread of the task.
+    pub fn new(future: F, counts: C) -> Self {
+        Self { future: Box::pin(future), counts, waits: 0 }
+    }
+}
+
+impl<F: Future, C: FnMut() -> bool + Unpin> Future for Waits<F, C> {
+    type Output = (F::Output, u64);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let (is_woken, waker) = (AtomicBool::new(false), context.waker().clone());
+        let noted = Arc::new(Noted { is_woken, waker });
+        let waker = Waker::from(Arc::clone(&noted));
+        let polled = self.future.as_mut().poll(&mut Context::from_waker(&waker));
+        if polled.is_pending() && !noted.is_woken.load(Ordering::Relaxed) {
+            self.waits += u64::from((self.counts)());
+        }
+        polled.map(|output| (output, self.waits))
     }
 }
 

@@ -191,11 +191,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// `keep` is called once for each key that the table had at one moment during the call, with
     /// the value of that moment, as by [`scan_with`](Self::scan_with). A key that was written since
-    /// is not deleted, even if it was written with the same value.
+    /// is not deleted, even if it was written with the same value. `keep` is called for up to a
+    /// page of keys before the first of them is deleted.
     ///
-    /// Memory is bounded as for a scan. A deleted key costs a small record at the tail of the log.
-    /// A key whose record is on the device also costs a read, one after the other: to drop most of
-    /// a large table, use [`compact`](Self::compact) with `keep`.
+    /// Memory is bounded as for a scan, and so is the cost: most deletions read nothing more. A
+    /// deleted key costs a small record at the tail of the log. To drop most of a large table
+    /// without these, use [`compact`](Self::compact) with `keep`.
     ///
     /// ```
     /// # use kvick::{Config, FasterKv};

@@ -79,13 +79,8 @@ impl Records {
     ) -> Result<u64> {
         let mut removed = 0;
         while let Some(batch) = poll_fn(|context| self.poll_batch(context)).await {
-            let mut batch = batch?;
-            // All of them before the next batch: the records are final until the scan is polled.
-            while let Some(record) = batch.take() {
-                if !keep(record)? {
-                    removed += u64::from(record.remove::<S>(table).await?);
-                }
-            }
+            // Before the next batch: the records are final until the scan is polled.
+            removed += batch?.retain::<S>(table, &mut keep).await?;
         }
         Ok(removed)
     }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kvick::FasterKv;
+use kvick::config::ByteSize;
 use kvick::io::sim::Random;
+use kvick::{Config, FasterKv, Result};
+use tests::polling::Waits;
 use tests::samples::{SampleKey, SampleValue, item};
 use tests::simulated::{Site, World, seeds};
 
@@ -114,4 +116,63 @@ async fn write_same<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
             }
         }
     }
+}
+
+const COLD: u64 = 40_000;
+
+/// Many keys share their chains with others. Once, a removal read the chain of each of them from
+/// the device, although its scan had just done that.
+#[test]
+fn removals_of_cold_keys_read_no_more_than_a_scan() {
+    let [scan, removal] = cold_removal(ByteSize::mib(2));
+    assert!(scan.reads > 2000, "few keys share a chain: {scan:?}");
+    assert_eq!(removal.reads, scan.reads);
+}
+
+/// The deletions leave memory before the removal ends. So chains that its scan has read are read
+/// again, but no longer one after the other.
+#[test]
+fn removals_of_cold_keys_read_their_chains_together() {
+    let [scan, removal] = cold_removal(ByteSize::mib(1));
+    let again = removal.reads - scan.reads;
+    assert!(again > 1000, "few chains are read again: {removal:?}");
+    assert!(removal.waits < again / 4, "{removal:?} for {again} chains");
+}
+
+/// The reads of a scan or a removal, and its waits during which the disk had nothing else to do.
+#[derive(Debug)]
+struct Cost {
+    reads: u64,
+    waits: u64,
+}
+
+/// Returns the costs of a scan of keys that are on the device, and of a removal of them.
+fn cold_removal(memory: ByteSize) -> [Cost; 2] {
+    let world = World::new(1);
+    let site = world.site.clone();
+    world.simulation.run(async move {
+        let page = ByteSize::kib(4);
+        let config = Config::default().with_memory(memory).with_page_size(page);
+        let store: FasterKv<u64, u64> = site.open(config.with_huge_pages(false)).await;
+        store.upsert_each((0..COLD).map(|key| (key, key))).await.expect("a sound disk");
+        store.flush_and_evict().await.expect("a sound disk");
+        let scan = cost(&site, &store, store.count()).await;
+        let removal = cost(&site, &store, store.clear()).await;
+        assert_eq!(store.count().await.expect("a sound disk"), 0);
+        store.close().await.expect("closes");
+        [scan, removal]
+    })
+}
+
+/// Returns the cost of work on all keys.
+async fn cost(
+    site: &Site,
+    store: &FasterKv<u64, u64>,
+    work: impl Future<Output = Result<u64>>,
+) -> Cost {
+    let reads = || store.stats().device.reads;
+    let before = reads();
+    let (keys, waits) = Waits::new(work, || site.disk.in_flight() == 1).await;
+    assert_eq!(keys.expect("a sound disk"), COLD);
+    Cost { reads: reads() - before, waits }
 }

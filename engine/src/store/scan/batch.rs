@@ -17,21 +17,24 @@ pub(crate) struct Batch {
     /// The address of the first byte.
     start: Address,
     bytes: Vec<u8>,
-    live: Vec<Address>,
+    live: Vec<LivePlace>,
     /// The value of the record, which is the only one, if it was in pieces.
     gathered: Option<Vec<u8>>,
     /// The pulse of the scan.
     pulse: Arc<Pulse>,
 }
 
+/// The place of a live record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LivePlace {
+    address: Address,
+    /// The chain of the record leads to it from here on.
+    proven: Address,
+}
+
 /// A live record, as bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LiveRecord<'b> {
-    address: Address,
-    layout: Layout,
-    /// The bytes from its header on.
-    record: &'b [u8],
-    pulse: &'b Pulse,
     pub(crate) key: &'b [u8],
     /// The value. Of a value in pieces it is the list of pieces, for a scan that wants no values.
     pub(crate) value: &'b [u8],
@@ -41,7 +44,7 @@ impl Batch {
     pub(super) fn new(
         stretch: Stretch,
         layout: Layout,
-        live: Vec<Address>,
+        live: Vec<LivePlace>,
         pulse: &Arc<Pulse>,
     ) -> Self {
         let Stretch { start, bytes, .. } = stretch;
@@ -51,7 +54,8 @@ impl Batch {
     /// Returns a batch of one record, whose value was in pieces.
     pub(super) fn long(candidate: &Candidate<'_>, value: Vec<u8>, pulse: &Arc<Pulse>) -> Self {
         let Candidate { address, layout, record, .. } = *candidate;
-        let (bytes, live, pulse) = (record.to_vec(), vec![address], Arc::clone(pulse));
+        let live = vec![LivePlace::of(candidate)];
+        let (bytes, pulse) = (record.to_vec(), Arc::clone(pulse));
         Self { layout, start: address, bytes, live, gathered: Some(value), pulse }
     }
 
@@ -63,35 +67,69 @@ impl Batch {
     /// Takes the next record.
     #[inline]
     pub(crate) fn take(&mut self) -> Option<LiveRecord<'_>> {
-        let address = self.live.pop()?;
+        let place = self.live.pop()?;
         self.pulse.beat();
-        let within = usize::try_from(address.raw() - self.start.raw()).expect("within a page");
-        let (record, layout) = (&self.bytes[within..], self.layout);
+        Some(self.record_at(place))
+    }
+
+    /// Deletes the keys of the records for which `keep` returns false, unless they have changed
+    /// since the moment of the scan. Returns the number of deleted keys. The scan has not been
+    /// polled since it has shown the batch.
+    ///
+    /// # Errors
+    /// Of `keep`, and then no key of the batch is deleted. `StorageFull`, `ReadOnly`, `Poisoned`,
+    /// `Closed`; `InvalidArgument` if the table was dropped; `Corrupt` and `Io` of records of the
+    /// same chains; `Truncated` if the scan has expired.
+    ///
+    /// # Cancel safety
+    /// Each key is deleted or not.
+    pub(crate) async fn retain<S: HasLayout>(
+        &self,
+        table: &TableInner,
+        keep: &mut impl FnMut(LiveRecord<'_>) -> Result<bool>,
+    ) -> Result<u64> {
+        assert_eq!(self.layout, S::LAYOUT, "the records are of this table");
+        let mut unwanted = Vec::new();
+        for place in self.live.iter().rev() {
+            self.pulse.beat();
+            let record = self.record_at(*place);
+            if !keep(record)? {
+                unwanted.push(self.candidate(table, *place, record.key));
+            }
+        }
+        remove::<S>(table, unwanted, &self.pulse).await
+    }
+
+    fn record_at(&self, place: LivePlace) -> LiveRecord<'_> {
+        let (record, layout) = (self.bytes_at(place), self.layout);
         let key = StoredRecord::key_in(record, layout);
         let value = match &self.gathered {
             Some(value) => value,
             None => StoredRecord::value_in(record, layout),
         };
-        Some(LiveRecord { address, layout, record, pulse: &self.pulse, key, value })
+        LiveRecord { key, value }
+    }
+
+    fn candidate<'b>(
+        &'b self,
+        table: &TableInner,
+        place: LivePlace,
+        key: &'b [u8],
+    ) -> Candidate<'b> {
+        let LivePlace { address, proven } = place;
+        let (record, hash) = (self.bytes_at(place), table.hasher.hash(key));
+        Candidate { address, table: table.number, layout: self.layout, record, hash, proven }
+    }
+
+    /// Returns the bytes from the header of a record on.
+    fn bytes_at(&self, place: LivePlace) -> &[u8] {
+        let within = place.address.raw() - self.start.raw();
+        &self.bytes[usize::try_from(within).expect("within a page")..]
     }
 }
 
-impl LiveRecord<'_> {
-    /// Deletes the key, unless it has changed since the moment of the scan. Returns whether it was
-    /// deleted. The scan has not been polled since it has shown the record.
-    ///
-    /// # Errors
-    /// `StorageFull`, `ReadOnly`, `Poisoned`, `Closed`; `InvalidArgument` if the table was dropped;
-    /// `Corrupt` and `Io` of records of the same chain; `Truncated` if the scan has expired.
-    ///
-    /// # Cancel safety
-    /// The key is deleted or not.
-    pub(crate) async fn remove<S: HasLayout>(self, table: &TableInner) -> Result<bool> {
-        let Self { address, layout, record, pulse, key, .. } = self;
-        assert_eq!(layout, S::LAYOUT, "the record is of this table");
-        let hash = table.hasher.hash(key);
-        let (number, proven) = (table.number, address);
-        let candidate = Candidate { address, table: number, layout, record, hash, proven };
-        remove::<S>(table, candidate, pulse).await
+impl LivePlace {
+    pub(super) fn of(candidate: &Candidate<'_>) -> Self {
+        Self { address: candidate.address, proven: candidate.proven }
     }
 }

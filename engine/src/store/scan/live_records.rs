@@ -1,7 +1,7 @@
 //! A scan of one table, from its moment to its end.
 
 use super::active::Bounds;
-use super::batch::Batch;
+use super::batch::{Batch, LivePlace};
 use super::device_reads::DeviceReads;
 use super::found::{Found, Rest};
 use super::liveness::{Candidate, live_of};
@@ -269,7 +269,10 @@ impl Finder<'_> {
     }
 
     /// Returns the live ones of some candidates. Passes on those whose values are in pieces.
-    async fn live_of(&self, Candidates { candidates, .. }: Candidates<'_>) -> Result<Vec<Address>> {
+    async fn live_of(
+        &self,
+        Candidates { candidates, .. }: Candidates<'_>,
+    ) -> Result<Vec<LivePlace>> {
         let live = live_of(self.table, &candidates, self.moment.end).await?;
         drop(candidates);
         let is_long = |record: &Candidate<'_>| {
@@ -280,11 +283,11 @@ impl Finder<'_> {
             self.put(self.gathered(record).await?).await?;
         }
         let plain = live.iter().filter(|record| !is_long(record));
-        Ok(plain.map(|record| record.address).collect())
+        Ok(plain.map(LivePlace::of).collect())
     }
 
     /// Passes on live records of a stretch, and lets other tasks run.
-    async fn show(&self, stretch: Stretch, live: Vec<Address>) -> Result<()> {
+    async fn show(&self, stretch: Stretch, live: Vec<LivePlace>) -> Result<()> {
         self.put(Batch::new(stretch, self.table.layout, live, self.found.pulse())).await?;
         yield_once().await;
         Ok(())

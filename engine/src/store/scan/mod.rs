@@ -7,7 +7,7 @@
 //! * `pulse`: [`Pulse`], whether a scan is being used, and whether it has expired.
 //! * `liveness`: decides which records of a page, the *candidates*, are the newest of their keys.
 //!   It reads the chains for that from the device, many at once. Compaction uses it, too.
-//! * `removal`: deletes a key if the record that a scan has shown is still its newest.
+//! * `removal`: deletes the keys whose records, which a scan has shown, are still the newest.
 //! * `pages`: stretches of the log, and copies of what is in memory.
 //! * `device_reads`: [`DeviceReads`], stretches from the device, several reads ahead.
 //! * `share`: the ranges that a scan reads: all, a part, or those after a [`Cursor`].

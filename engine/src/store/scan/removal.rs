@@ -1,11 +1,15 @@
-//! Deletes the key of a record that a scan has found, unless the key has changed since.
+//! Deletes the keys of records that a scan has found, unless they have changed since.
 //!
-//! The record is final: it is below `read-only`, on the device, or frozen by its scan. So the key
-//! is as it was exactly if its record is still the newest. The tombstone is linked only if the
+//! The records are final: they are below `read-only`, on the device, or frozen by their scan. So a
+//! key is as it was exactly if its record is still the newest. The tombstone is linked only if the
 //! index entry is as it was during the walk that found this.
+//!
+//! Memory decides about most of them. The others wait until the last one was tried, and then their
+//! chains are read from the device together. So no record waits for a read of its own.
 
-use super::liveness::{Candidate, NOW, Resolved, Uncertain, Walk, walk_in_memory};
+use super::liveness::{Candidate, NOW, Uncertain, Walk, resolved_of, walk_in_memory};
 use super::pulse::Pulse;
+use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
 use crate::hybrid_log::{Region, Room};
@@ -15,87 +19,116 @@ use crate::store::context::OperationContext;
 use crate::store::record::append::{Link, append_record};
 use crate::store::table::{TableInner, TableRef};
 
+/// The limit of records under one guard: some microseconds.
+const GROUP: usize = 32;
+
 /// The end of one try.
 enum Removal {
     /// Whether the key was deleted.
     Done(bool),
-    /// The rest of the chain is on the device.
-    OnDevice(Uncertain<'static>),
+    /// The chain goes on at this address on the device.
+    OnDevice(Address),
+    Blocked(Blocked),
+}
+
+/// The reason why a record is tried again.
+enum Blocked {
     /// The version is ending.
     Barrier,
     /// The log has no room for a tombstone.
     NoRoom(Room),
     /// Another operation has changed the chain.
     Lost,
-    /// The scan has expired, so its record may have changed in place.
+    /// The scan has expired, so its records may have changed in place.
     Expired(Error),
 }
 
-/// Deletes the key of `candidate` if that is its newest record. Returns whether it was.
+/// Deletes the keys of those candidates that are the newest records of their keys. Returns their
+/// number.
+///
+/// Its memory is the candidates, their keys, and the reads in flight.
 ///
 /// # Errors
 /// `StorageFull`, `ReadOnly`, `Poisoned`, `Closed`; `InvalidArgument` if the table was dropped;
-/// `Corrupt` and `Io` of the chain; `Truncated` if the scan has expired.
+/// `Corrupt` and `Io` of the chains; `Truncated` if the scan has expired.
 ///
 /// # Cancel safety
-/// The key is deleted or not.
+/// Each key is deleted or not.
 pub(super) async fn remove<S: HasLayout>(
     table: &TableInner,
-    mut candidate: Candidate<'_>,
+    mut candidates: Vec<Candidate<'_>>,
     pulse: &Pulse,
-) -> Result<bool> {
-    loop {
-        let core = table.with_store();
+) -> Result<u64> {
+    let mut removed = 0;
+    while !candidates.is_empty() {
+        candidates.sort_unstable_by_key(|candidate| candidate.address);
+        let mut uncertain = Uncertain::above(candidates[0].address);
+        removed += remove_in_memory::<S>(table, &candidates, &mut uncertain, pulse).await?;
+        candidates = resolved_of(table, &candidates, &mut uncertain, NOW).await?;
+    }
+    Ok(removed)
+}
+
+/// Deletes the keys of candidates as far as memory shows. Adds those that it does not decide to
+/// `uncertain`. Returns the number of deleted keys.
+async fn remove_in_memory<S: HasLayout>(
+    table: &TableInner,
+    mut candidates: &[Candidate<'_>],
+    uncertain: &mut Uncertain<'_>,
+    pulse: &Pulse,
+) -> Result<u64> {
+    let core = table.with_store();
+    let mut removed = 0;
+    while !candidates.is_empty() {
         core.check_write()?;
         core.table.check()?;
-        let tried = core.pool.with(|seat| {
+        pulse.beat();
+        let group = &candidates[..candidates.len().min(GROUP)];
+        for candidate in group {
+            core.index.prefetch(candidate.hash);
+        }
+        let blocked = core.pool.with(|seat| {
             seat.protected(core.table.number, |tools| {
-                try_once::<S>(core, (candidate, pulse), &tools)
+                for candidate in group {
+                    match try_once::<S>(core, (candidate, pulse), &tools) {
+                        Removal::Done(is_removed) => removed += u64::from(is_removed),
+                        Removal::OnDevice(at) => uncertain.push(candidate, at),
+                        Removal::Blocked(blocked) => return Some(blocked),
+                    }
+                    candidates = &candidates[1..];
+                }
+                None
             })
         });
-        match tried {
-            Removal::Done(is_removed) => return Ok(is_removed),
-            Removal::OnDevice(mut chain) => {
-                let Resolved { live, failed, .. } = chain.resolve(table, NOW).await;
-                if let Some((_, error)) = failed {
-                    return Err(error);
-                }
-                let Some(proof) = live.first() else {
-                    return Ok(false);
-                };
-                candidate.proven = proof.start();
-            }
-            Removal::Barrier => core.cut_over().await?,
-            Removal::NoRoom(room) => core.log.allocator().wait_for_space(room).await?,
-            Removal::Lost => yield_once().await,
-            Removal::Expired(error) => return Err(error),
+        match blocked {
+            Some(Blocked::Barrier) => core.cut_over().await?,
+            Some(Blocked::NoRoom(room)) => core.log.allocator().wait_for_space(room).await?,
+            Some(Blocked::Expired(error)) => return Err(error),
+            Some(Blocked::Lost) | None => yield_once().await,
         }
     }
+    Ok(removed)
 }
 
 /// Tries once.
 fn try_once<S: HasLayout>(
     core: TableRef<'_>,
-    (candidate, pulse): (Candidate<'_>, &Pulse),
+    (candidate, pulse): (&Candidate<'_>, &Pulse),
     tools: &OperationContext<'_>,
 ) -> Removal {
     if core.must_wait(tools) {
-        return Removal::Barrier;
+        return Removal::Blocked(Blocked::Barrier);
     }
     if let Err(error) = pulse.check() {
-        return Removal::Expired(error);
+        return Removal::Blocked(Blocked::Expired(error));
     }
     let Some(entry) = core.index.find(candidate.hash) else {
         return Removal::Done(false);
     };
-    match walk_in_memory(core.store, &candidate, (entry, NOW), tools.guard) {
+    match walk_in_memory(core.store, candidate, (entry, NOW), tools.guard) {
         Walk::Live => {}
         Walk::Dead => return Removal::Done(false),
-        Walk::GoesOn(at) => {
-            let mut chain = Uncertain::above(candidate.address);
-            chain.push(&candidate, at);
-            return Removal::OnDevice(chain);
-        }
+        Walk::GoesOn(at) => return Removal::OnDevice(at),
     }
     let region = core.log.pages().region(candidate.address, tools.guard);
     assert!(
@@ -109,7 +142,7 @@ fn try_once<S: HasLayout>(
             tools.counters.add(Counter::Deletes, 1);
             Removal::Done(true)
         }
-        Link::Lost => Removal::Lost,
-        Link::NoRoom(room) => Removal::NoRoom(room),
+        Link::Lost => Removal::Blocked(Blocked::Lost),
+        Link::NoRoom(room) => Removal::Blocked(Blocked::NoRoom(room)),
     }
 }

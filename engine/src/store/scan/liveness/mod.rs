@@ -23,7 +23,6 @@ pub(super) use candidate::Walk;
 pub(in crate::store) use candidate::{Candidate, Live, NOW};
 pub(in crate::store) use chain_walk::REACH;
 pub(in crate::store) use spans::{Payload, Place, SpanReads};
-pub(super) use uncertain::Resolved;
 pub(in crate::store) use uncertain::{CopySizes, Proof, Uncertain};
 
 use crate::base::address::Address;
@@ -52,15 +51,32 @@ pub(super) async fn live_of<'p>(
     let (mut live, mut uncertain) = (Vec::with_capacity(candidates.len()), Uncertain::above(base));
     look_up(store, candidates, end, &mut live, &mut uncertain);
     let mut live: Vec<_> = live.into_iter().map(|live| live.candidate).collect();
+    live.extend(resolved_of(store, candidates, &mut uncertain, end).await?);
+    Ok(live)
+}
+
+/// Returns the live ones of `uncertain`, which are some of the candidates. They are in order.
+///
+/// # Errors
+/// `Corrupt` with file and offset, `Io`, `Closed`.
+pub(super) async fn resolved_of<'p>(
+    store: &StoreInner,
+    candidates: &[Candidate<'p>],
+    uncertain: &mut Uncertain<'_>,
+    end: Address,
+) -> Result<Vec<Candidate<'p>>> {
     let resolved = uncertain.resolve(store, end).await;
     if let Some((_, error)) = resolved.failed {
         return Err(error);
     }
-    live.extend(resolved.live.iter().map(|proof| {
+    let live = resolved.live.iter().map(|proof| {
         let place = candidates.binary_search_by_key(&proof.address(), |record| record.address);
-        candidates[place.expect("it is one of the candidates")]
-    }));
-    Ok(live)
+        let candidate = candidates[place.expect("it is one of the candidates")];
+        // Whatever is at or above `end` was passed over, so it may be a newer record of the key.
+        let is_proven = proof.start() < end;
+        Candidate { proven: if is_proven { proof.start() } else { candidate.address }, ..candidate }
+    });
+    Ok(live.collect())
 }
 
 /// Sorts candidates, which are below `end`, as far as memory shows: adds the live ones to `live`,
