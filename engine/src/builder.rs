@@ -1,6 +1,6 @@
 //! Opens a store with custom components.
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::wall_clock::WallClock;
 use crate::checkpoint::{Token, maintain};
 use crate::codec::{Key, Value};
@@ -12,6 +12,7 @@ use crate::lifecycle::StoreLifecycle;
 use crate::opening::directory::Surroundings;
 use crate::opening::ending::Ending;
 use crate::recovery::{self, OnProgress, Opening, RecoveryProgress, TypeNames};
+use futures::future::OptionFuture;
 use kvick_io::{Directory, NullDirectory};
 use kvick_runtime::Handle;
 use std::fmt;
@@ -128,6 +129,7 @@ impl Database {
 pub struct Builder<S> {
     config: Config,
     surroundings: Surroundings,
+    wal_directory: Option<Arc<dyn Directory>>,
     clock: Arc<WallClock>,
     seed: Option<u64>,
     token: Option<Token>,
@@ -141,6 +143,7 @@ impl<S> Builder<S> {
         Self {
             config,
             surroundings: Surroundings::default(),
+            wal_directory: None,
             clock: Arc::default(),
             seed: None,
             token: None,
@@ -174,6 +177,16 @@ impl<S> Builder<S> {
     /// By default it is the path of [`open`](Self::open), on the backend of the configuration.
     pub fn directory(mut self, directory: Arc<dyn Directory>) -> Self {
         self.surroundings.directory = Some(directory);
+        self
+    }
+
+    /// Sets the directory of the files of the write-ahead log, for a store with
+    /// [`durability`](Config::durability) by it.
+    ///
+    /// By default it is [`Config::wal_directory`]. A store in a [`directory`](Self::directory) of
+    /// your own needs one for this log, too.
+    pub fn wal_directory(mut self, directory: Arc<dyn Directory>) -> Self {
+        self.wal_directory = Some(directory);
         self
     }
 
@@ -274,6 +287,26 @@ impl<S> Builder<S> {
         self.surroundings.directory(path, (backend, "store"), io)
     }
 
+    /// Returns the directory of the write-ahead log, if the store shall have one. `path` is that of
+    /// the store, unless a directory was set for it.
+    fn wal_directory_of(&self, path: Option<&Path>) -> Result<Option<Arc<dyn Directory>>> {
+        let config = &self.config;
+        if !config.has_wal() {
+            return Ok(None);
+        }
+        if self.wal_directory.is_some() {
+            return Ok(self.wal_directory.clone());
+        }
+        let path = config.wal_directory.clone().or_else(|| Some(path?.join("wal")));
+        let Some(path) = path.filter(|_| self.surroundings.directory.is_none()) else {
+            return Err(Error::invalid(
+                "durability = wal: a store in a given directory needs `wal_directory(..)`, too",
+            ));
+        };
+        let io = || config.backend.io_config(config);
+        self.surroundings.directory(&path, (&config.backend, "write-ahead log"), io).map(Some)
+    }
+
     /// Returns the directory that was set. A cache that keeps nothing on a device needs none.
     fn given_directory(&self) -> Result<Arc<dyn Directory>> {
         if self.config.is_in_memory() {
@@ -286,6 +319,7 @@ impl<S> Builder<S> {
     async fn open_in(
         self,
         directory: Arc<dyn Directory>,
+        wal_directory: Option<Arc<dyn Directory>>,
         types: Option<&TypeNames>,
     ) -> Result<Database> {
         let handle = self.surroundings.handle()?;
@@ -295,6 +329,7 @@ impl<S> Builder<S> {
         let opening = Opening {
             config: self.config,
             directory,
+            wal_directory,
             handle: handle.clone(),
             clock: self.clock,
             seed,
@@ -304,16 +339,25 @@ impl<S> Builder<S> {
             on_progress: self.on_progress.map(Mutex::new),
         };
         let opened = recovery::open(opening, types).instrument(span).await?;
-        let recovery::Opened { checkpoints, lock, report } = opened;
+        let recovery::Opened { checkpoints, lock, mut report, wal } = opened;
         let ending = Ending::new(checkpoints.clone(), lock);
         let compaction = Arc::new(Compaction::new(Arc::clone(&checkpoints)));
         let maintained = maintain(Arc::clone(&checkpoints), Arc::clone(&ending));
         let driven = Arc::clone(&compaction);
+        let core = Arc::clone(checkpoints.core());
         let drivers = async move {
-            futures::join!(maintained, driven.drive());
+            let store = async {
+                futures::join!(maintained, driven.drive());
+                core.wal.iter().for_each(|wal| wal.log().forsake());
+            };
+            futures::join!(store, OptionFuture::from(wal));
         };
         handle.spawn("kvick-maintenance", ending.maintenance(drivers)).detach();
         ending.check_maintained()?;
+        if let Err(error) = recovery::repeat_logged(&checkpoints, &mut report).await {
+            ending.forsaken();
+            return Err(error);
+        }
         let open_tables = Arc::default();
         let accepts_type_change = self.accepts_type_change;
         let lifecycle = StoreLifecycle {
@@ -340,7 +384,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<FasterKv<K, V>> {
     /// As for [`FasterKv::open`].
     pub async fn open(self, path: impl AsRef<Path>) -> Result<FasterKv<K, V>> {
         let directory = self.directory_of(path.as_ref())?;
-        self.open_only_table(directory).await
+        let wal = self.wal_directory_of(Some(path.as_ref()))?;
+        self.open_only_table(directory, wal).await
     }
 
     /// Opens the store in the directory that was set, or creates it there.
@@ -352,12 +397,17 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<FasterKv<K, V>> {
     /// As for [`FasterKv::open`].
     pub async fn open_in_directory(self) -> Result<FasterKv<K, V>> {
         let directory = self.given_directory()?;
-        self.open_only_table(directory).await
+        let wal = self.wal_directory_of(None)?;
+        self.open_only_table(directory, wal).await
     }
 
-    async fn open_only_table(self, directory: Arc<dyn Directory>) -> Result<FasterKv<K, V>> {
+    async fn open_only_table(
+        self,
+        directory: Arc<dyn Directory>,
+        wal_directory: Option<Arc<dyn Directory>>,
+    ) -> Result<FasterKv<K, V>> {
         let types = TypeNames::of::<K, V>();
-        let database = self.open_in(directory, Some(&types)).await?;
+        let database = self.open_in(directory, wal_directory, Some(&types)).await?;
         let table = database.only_table(&types)?;
         Ok(FasterKv::new(table, database))
     }
@@ -375,7 +425,8 @@ impl Builder<Database> {
     /// As for [`FasterKv::open`].
     pub async fn open(self, path: impl AsRef<Path>) -> Result<Database> {
         let directory = self.directory_of(path.as_ref())?;
-        self.open_in(directory, None).await
+        let wal = self.wal_directory_of(Some(path.as_ref()))?;
+        self.open_in(directory, wal, None).await
     }
 
     /// Opens the database in the directory that was set, or creates it there.
@@ -387,7 +438,8 @@ impl Builder<Database> {
     /// As for [`FasterKv::open`].
     pub async fn open_in_directory(self) -> Result<Database> {
         let directory = self.given_directory()?;
-        self.open_in(directory, None).await
+        let wal = self.wal_directory_of(None)?;
+        self.open_in(directory, wal, None).await
     }
 }
 

@@ -284,6 +284,11 @@ impl Database {
         self.lifecycle.ending.close().await
     }
 
+    /// See [`FasterKv::sync`](crate::FasterKv::sync).
+    pub async fn sync(&self) -> Result<()> {
+        self.core().sync(None).await
+    }
+
     /// See [`FasterKv::stats`](crate::FasterKv::stats).
     pub fn stats(&self) -> Stats {
         let StoreLifecycle { checkpoints, compaction, .. } = &*self.lifecycle;
@@ -294,7 +299,9 @@ impl Database {
     /// See [`FasterKv::health`](crate::FasterKv::health).
     pub fn health(&self) -> Health {
         let failure = self.lifecycle.checkpoints.failure();
-        Health::new(self.core().log.health().cause(), failure)
+        let core = self.core();
+        let wal = || core.wal.as_ref().and_then(|wal| wal.log().health().cause);
+        Health::new(core.log.health().cause().or_else(wal), failure)
     }
 
     /// See [`FasterKv::config`](crate::FasterKv::config).

@@ -18,7 +18,7 @@ macro_rules! operation_future {
         $(#[$doc])*
         #[must_use = "futures do nothing unless you `.await` or poll them"]
         pub struct $name<'a, K: Key + ?Sized, V: Value + ?Sized, $($extra),*>(
-            OperationFuture<'a, $operation>,
+            pub(super) OperationFuture<'a, $operation>,
         );
 
         impl<K: Key + ?Sized, V: Value + ?Sized, $($extra),*> Future
@@ -44,11 +44,13 @@ macro_rules! operation_future {
     };
 }
 
+mod durable;
 mod expiry;
 mod owning;
 mod read;
 mod write;
 
+pub use durable::Durable;
 pub use expiry::{Expiry, InsertWith, SetExpiry, UpsertWith};
 pub use owning::{Replace, Rmw, Take};
 pub use read::{Contains, Read, ReadWith, TryRead};

@@ -307,6 +307,37 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         self.core.table_stats()
     }
 
+    /// Makes all operations durable that have ended, of all tasks and tables, by one commit of the
+    /// write-ahead log.
+    ///
+    /// Each write has a [form](crate::futures::Upsert::durable) that does this for itself. `sync`
+    /// is for the end of a batch, or of several writes.
+    ///
+    /// ```
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::{Backend, DurableBy};
+    /// # kvick::runtime::block_on(async {
+    /// let config = Config::default().with_durability(DurableBy::Wal);
+    /// # let config = config.with_backend(Backend::Memory);
+    /// let store: FasterKv<u64, u64> = FasterKv::open("unused", config).await?;
+    /// store.upsert(&1, &10).durable().await?; // survives a crash from here on
+    /// store.upsert_many(&[(2, 20), (3, 30)]).await?;
+    /// store.sync().await?; // so do these
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the store has no write-ahead log
+    /// ([`Config::durability`](crate::Config::durability)). `StorageFull` while its device is full.
+    /// `Poisoned` if a write or sync of it has failed: it is unknown what survives. `Closed`.
+    ///
+    /// # Cancel safety
+    /// A commit that was begun continues when the future is dropped.
+    pub async fn sync(&self) -> Result<()> {
+        self.database.sync().await
+    }
+
     /// Returns the present problems, if any, of the device and of the checkpoints.
     ///
     /// It also reports failed checkpoints that were taken by time or by growth of the log. They

@@ -170,7 +170,25 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
         self.ledger().durable()
     }
 
-    /// Waits until a durable checkpoint has all present operations of this session.
+    /// Makes all operations of this session durable that have ended, by one commit of the
+    /// write-ahead log.
+    ///
+    /// A session with an [id](Self::id) that is recovered after it has all of them, and its
+    /// [offset](Self::set_offset).
+    ///
+    /// # Errors
+    /// As for [`FasterKv::sync`](crate::FasterKv::sync).
+    ///
+    /// # Cancel safety
+    /// A commit that was begun continues when the future is dropped.
+    pub fn sync(&self) -> impl Future<Output = Result<()>> + Send + use<'_, K, V, P> {
+        // This is not an `async fn`: it would hold the session, which is not `Sync`.
+        let Account(table, ledger) = self.place.account();
+        async move { table.store().sync(Some(ledger)).await }
+    }
+
+    /// Waits until a durable checkpoint has all present operations of this session. With a
+    /// write-ahead log it is [`sync`](Self::sync).
     ///
     /// It takes no checkpoint: another task must take one, or
     /// [`Config::checkpoint_every`](crate::Config::checkpoint_every) must be set.

@@ -38,4 +38,5 @@ mod statistics;
 mod table_statistics;
 mod tables;
 mod types;
+mod wal;
 mod widths;

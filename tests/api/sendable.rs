@@ -14,7 +14,7 @@ use kvick::config::ByteSize;
 use kvick::epoch::Epoch;
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::{Handle, block_on};
-use kvick::session::Expiry;
+use kvick::session::{Expiry, Update};
 use kvick::{Config, Database, Error, FasterKv, FasterLog, Result, checkpoint, inspect, log};
 use tests::configs::memory_store;
 use tests::simulated::two_pages;
@@ -101,6 +101,19 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     Ok(())
 }
 
+fn ask_durable(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
+    let session = store.session()?;
+    ask(asked, "kv.rs", "sync", || store.sync());
+    ask(asked, "session.rs", "sync", || session.sync());
+    ask(asked, "durable.rs", "upsert", || store.upsert(&1, b"").durable());
+    ask(asked, "durable.rs", "rmw", || store.rmw(&1, Option::unwrap_or_default).durable());
+    ask(asked, "durable.rs", "take", || store.take(&1).durable());
+    ask(asked, "durable.rs", "update", || {
+        store.update(&1, |_| Update::<Vec<u8>, ()>::Keep(())).durable()
+    });
+    Ok(())
+}
+
 fn ask_expiring(asked: &mut Asked, store: &FasterKv<u64, Expiring<u64>>) {
     ask(asked, "computed.rs", "try_get_or_insert_expiring", || {
         store.try_get_or_insert_expiring(&1, async || Ok::<_, Error>((1, Expiry::never())))
@@ -120,6 +133,7 @@ fn ask_database(asked: &mut Asked, database: &Database) {
     ask(asked, "database.rs", "flush", || database.flush());
     ask(asked, "database.rs", "flush_and_evict", || database.flush_and_evict());
     ask(asked, "database.rs", "set_memory", || database.set_memory(ByteSize::mib(1)));
+    ask(asked, "database.rs", "sync", || database.sync());
     ask(asked, "database.rs", "close", || database.close());
     ask(asked, "feeds.rs", "log_records", || database.log_records(..));
     ask(asked, "feeds.rs", "subscribe", || database.subscribe());
@@ -182,6 +196,7 @@ fn every_public_future_may_be_sent() -> Result<()> {
     let mut asked = Asked::new();
     let store = memory_store::<u64, [u8]>(two_pages());
     ask_store(&mut asked, &store)?;
+    ask_durable(&mut asked, &store)?;
     ask_expiring(&mut asked, &memory_store(two_pages()));
     ask_database(&mut asked, store.database());
     let config = log::Config::small().with_backend(Backend::Memory);

@@ -7,6 +7,7 @@
 mod compaction;
 mod expiry;
 mod scans;
+mod wal;
 
 use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};

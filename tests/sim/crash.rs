@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kvick::checkpoint::Durability;
-use kvick::config::ByteSize;
+use kvick::config::{ByteSize, DurableBy};
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
 use kvick::session::Update;
-use kvick::{FasterKv, Session, checkpoint};
+use kvick::{Config, FasterKv, Session, checkpoint};
 use tests::budgets::set_some_memory;
 use tests::crash::{
     Acknowledged, COUNTERS, Effect, Entry, Image, Ledgers, SHARED, Shared, Snapshots, apply,
@@ -38,34 +38,76 @@ const IMAGES: u64 = 12_500;
 
 #[test]
 fn words() {
-    crashes::<u64, u64>();
+    crashes::<u64, u64>(Durable::ByCheckpoints);
 }
 
 #[test]
 fn bytes() {
-    crashes::<[u8], [u8]>();
+    crashes::<[u8], [u8]>(Durable::ByCheckpoints);
 }
 
 #[test]
 fn bytes_under_numbers() {
-    crashes::<u64, [u8]>();
+    crashes::<u64, [u8]>(Durable::ByCheckpoints);
 }
 
 #[test]
 fn words_under_texts() {
-    crashes::<str, u64>();
+    crashes::<str, u64>(Durable::ByCheckpoints);
 }
 
-fn crashes<K: SampleKey + ?Sized, V: SampleValue + ?Sized>() {
+#[test]
+fn logged_words() {
+    crashes::<u64, u64>(Durable::ByLog);
+}
+
+#[test]
+fn logged_bytes() {
+    crashes::<[u8], [u8]>(Durable::ByLog);
+}
+
+#[test]
+fn logged_bytes_under_numbers() {
+    crashes::<u64, [u8]>(Durable::ByLog);
+}
+
+#[test]
+fn logged_words_under_texts() {
+    crashes::<str, u64>(Durable::ByLog);
+}
+
+/// What makes the operations of a history durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Durable {
+    ByCheckpoints,
+    /// A write-ahead log, beside checkpoints.
+    ByLog,
+}
+
+impl Durable {
+    fn config(self, config: Config, random: &mut Random) -> Config {
+        if self == Self::ByCheckpoints {
+            return config;
+        }
+        let every = random.chance(0.3).then(|| Duration::from_micros(300 + random.below(3000)));
+        config
+            .with_durability(DurableBy::Wal)
+            .with_wal_memory(ByteSize::kib(256))
+            .with_wal_size(ByteSize::kib(16 + random.below(64)))
+            .with_commit_every(every)
+    }
+}
+
+fn crashes<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(durable: Durable) {
     let wanted = std::env::var("IMAGES")
-        .map_or(IMAGES, |images| images.parse::<u64>().expect("IMAGES is a number").div_ceil(4));
+        .map_or(IMAGES, |images| images.parse::<u64>().expect("IMAGES is a number").div_ceil(8));
     let verified = AtomicU64::new(0);
     let is_enough = |_seed| verified.load(Ordering::Relaxed) >= wanted;
     seeds_until(is_enough, |seed| {
         // A third of the disks may damage durable bytes beside a sector that is being written.
         let physical_block = (seed % 3 == 2).then_some(4096);
         let options = SimOptions { physical_block, ..SimOptions::default() };
-        verified.fetch_add(history::<K, V>(seed, options), Ordering::Relaxed);
+        verified.fetch_add(history::<K, V>(seed, options, durable), Ordering::Relaxed);
     });
     println!("{} crash images verified", verified.load(Ordering::Relaxed));
 }
@@ -75,14 +117,18 @@ fn crashes<K: SampleKey + ?Sized, V: SampleValue + ?Sized>() {
 fn a_disk_that_ignores_syncs_is_caught() {
     let lying = SimOptions { ignore_syncs: true, ..SimOptions::default() };
     let caught = (0..10).filter(|seed| {
-        let history = || history::<u64, u64>(*seed, lying.clone());
+        let history = || history::<u64, u64>(*seed, lying.clone(), Durable::ByCheckpoints);
         catch_unwind(AssertUnwindSafe(history)).is_err()
     });
     assert_eq!(caught.count(), 10);
 }
 
 /// Runs one history and verifies all its images. Returns their number.
-fn history<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64, options: SimOptions) -> u64 {
+fn history<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    seed: u64,
+    options: SimOptions,
+    durable: Durable,
+) -> u64 {
     let mut random = Random::new(seed ^ 0xc2a5);
     let options = SimOptions {
         latency: Duration::from_micros(1)..=Duration::from_micros([20, 200, 2000][random.index(3)]),
@@ -92,6 +138,7 @@ fn history<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64, options: S
     let disk = SimDisk::new(seed, options);
     let run: Run<V> = Run {
         seed,
+        durable,
         disk,
         acknowledged: Acknowledged::default(),
         ledgers: Ledgers::default(),
@@ -103,6 +150,7 @@ fn history<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64, options: S
 /// One life of a store, and the state in which it begins.
 struct Run<V: SampleValue + ?Sized> {
     seed: u64,
+    durable: Durable,
     disk: SimDisk,
     acknowledged: Acknowledged,
     ledgers: Ledgers<V>,
@@ -125,7 +173,8 @@ impl<V: SampleValue + ?Sized> Run<V> {
         let site = Site { handle: simulation.handle(), disk: self.disk.clone(), seed: life };
         let ledgers = Shared::new(self.ledgers.clone());
         simulation.run(async {
-            let config = Site { seed: self.seed, ..site.clone() }.small_config();
+            let first = Site { seed: self.seed, ..site.clone() };
+            let config = self.durable.config(first.small_config(), &mut first.random(6));
             let disk = (self.seed % 2 == 1).then_some(ByteSize::kib(256));
             let store = site.open::<K, V>(config.with_disk(disk));
             let store = store.await;
@@ -134,13 +183,15 @@ impl<V: SampleValue + ?Sized> Run<V> {
                 // From here on no operation of an earlier life may be missing.
                 *acknowledged.lock() = recovered(&store, &self.acknowledged);
                 *ledgers.lock() = kept;
-                work(&site, &store, &ledgers, &acknowledged).await;
+                let shared = (&ledgers, &acknowledged);
+                work(&site, &store, shared, self.durable).await;
             }
         });
         let mut verified = u64::from(self.depth > 0);
         for Image { disk, acknowledged } in snapshots.take() {
             let (ledgers, depth) = (ledgers.lock().clone(), self.depth + 1);
-            let run = Self { seed: self.seed, disk, acknowledged, ledgers, depth };
+            let Self { seed, durable, .. } = self;
+            let run = Self { seed, durable, disk, acknowledged, ledgers, depth };
             verified += run.explore::<K>(random);
         }
         verified
@@ -163,8 +214,8 @@ fn recovered<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
 async fn work<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     site: &Site,
     store: &FasterKv<K, V>,
-    ledgers: &Shared<Ledgers<V>>,
-    acknowledged: &Shared<Acknowledged>,
+    (ledgers, acknowledged): (&Shared<Ledgers<V>>, &Shared<Acknowledged>),
+    durable: Durable,
 ) {
     let mut sessions: Vec<_> = store
         .recovered_sessions()
@@ -181,7 +232,8 @@ async fn work<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
         .into_iter()
         .zip(0..)
         .map(|(session, number)| {
-            let worker = worker::<K, V>(site.clone(), session, ledgers.clone(), number);
+            let log = (durable == Durable::ByLog).then(|| acknowledged.clone());
+            let worker = worker::<K, V>(site.clone(), (session, log), ledgers.clone(), number);
             site.handle.spawn("worker", worker)
         })
         .collect();
@@ -258,10 +310,11 @@ async fn take_checkpoints<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     }
 }
 
-/// Works on keys of its own, whose values it knows, and on shared counters.
+/// Works on keys of its own, whose values it knows, and on shared counters. With a log, makes its
+/// operations durable now and then.
 async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     site: Site,
-    mut session: Session<K, V>,
+    (mut session, log): (Session<K, V>, Option<Shared<Acknowledged>>),
     ledgers: Shared<Ledgers<V>>,
     number: u64,
 ) {
@@ -271,6 +324,10 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     let mut contents = ledgers.lock().contents();
     for _ in 0..STEPS {
         let key = first_key + random.below(KEYS);
+        if let Some(acknowledged) = log.as_ref().filter(|_| random.chance(0.2)) {
+            session.sync().await.expect("a sound disk");
+            acknowledged.lock().points.insert(id, session.commit_point());
+        }
         match random.below(20) {
             0..3 => {
                 let encoded = K::numbered(key);

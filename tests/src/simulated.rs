@@ -121,7 +121,7 @@ impl World {
 }
 
 impl Site {
-    /// Opens a store in the directory `db`.
+    /// Opens a store in the directory `db`, with its write-ahead log in `wal` if it has one.
     ///
     /// # Errors
     /// As [`kvick::Builder::open_in_directory`].
@@ -133,6 +133,7 @@ impl Site {
         FasterKv::builder(config)
             .runtime(self.handle.clone())
             .directory(self.disk.directory("db"))
+            .wal_directory(self.disk.directory("wal"))
             .seed(self.seed)
             .open_in_directory()
             .await

@@ -59,7 +59,7 @@ const ENGINE: [(&str, &str); 29] = [
     ("space", "config hybrid_log"),
     ("opening", "base manifest config hybrid_log"),
     ("log", "base codec manifest record config epoch statistics hybrid_log opening"),
-    ("store", "base codec record memory hash_index config epoch statistics hybrid_log space"),
+    ("store", "base codec record memory hash_index config epoch statistics hybrid_log space log"),
     ("futures", "codec base store"),
     (
         "checkpoint",
@@ -68,8 +68,8 @@ const ENGINE: [(&str, &str); 29] = [
     ("bench_support", "base manifest config hash_index hybrid_log log checkpoint"),
     (
         "recovery",
-        "base codec manifest record memory hash_index config epoch hybrid_log space opening store \
-         checkpoint",
+        "base codec manifest record memory hash_index config epoch hybrid_log space opening log \
+         store checkpoint",
     ),
     ("compaction", "base codec config statistics hybrid_log space store checkpoint"),
     ("inspect", "base manifest record config hybrid_log store checkpoint"),

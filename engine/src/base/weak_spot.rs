@@ -34,6 +34,8 @@ mod asked {
         pub no_drain: bool,
         /// The begin of the log moves without a drain.
         pub begins_at_once: bool,
+        /// A change is logged without the stripe of its key.
+        pub no_stripe: bool,
         /// Compaction links a copy under the entry that is there now.
         pub copies_anew: bool,
         /// The limit of turns of other threads between finding an entry and reading a record.
@@ -46,6 +48,7 @@ mod asked {
             one_drain: false,
             no_drain: false,
             begins_at_once: false,
+            no_stripe: false,
             copies_anew: false,
             pauses: 0,
         };
@@ -76,6 +79,10 @@ mod asked {
 
     pub(crate) fn begins_without_drain() -> bool {
         ASKED.get().begins_at_once
+    }
+
+    pub(crate) fn is_logged_without_stripe() -> bool {
+        ASKED.get().no_stripe
     }
 
     pub(crate) fn is_copied_anew() -> bool {
@@ -116,6 +123,11 @@ mod asked {
     }
 
     #[inline(always)]
+    pub(crate) const fn is_logged_without_stripe() -> bool {
+        false
+    }
+
+    #[inline(always)]
     pub(crate) const fn is_copied_anew() -> bool {
         false
     }
@@ -129,6 +141,6 @@ pub(crate) use asked::Stage;
 #[cfg(shuttle)]
 pub use asked::{Stage, WeakSpots};
 pub(crate) use asked::{
-    begins_without_drain, enter, is_copied_anew, is_removed_without_drain,
-    is_thawed_after_one_drain, pause,
+    begins_without_drain, enter, is_copied_anew, is_logged_without_stripe,
+    is_removed_without_drain, is_thawed_after_one_drain, pause,
 };

@@ -17,8 +17,6 @@ use crate::base::address::Address;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::kinds::Durability;
 use crate::base::wait::wait_until;
-use crate::hybrid_log::HybridLog;
-use crate::opening::ending::{Ending, Maintained};
 use crate::statistics::CheckpointStats;
 use crate::store::StoreInner;
 use futures::future::{Either, select};
@@ -123,8 +121,18 @@ impl Checkpoints {
         self.jobs.in_turn(self.core.log.health(), submit).await?.await
     }
 
-    /// Takes the checkpoint on closing, if it is configured and something has changed.
-    async fn save(&self) -> Result<()> {
+    /// Takes the checkpoint on closing, if it is configured and something has changed. Closes the
+    /// write-ahead log.
+    pub(super) async fn save(&self) -> Result<()> {
+        let saved = self.save_changes().await;
+        let Some(wal) = &self.core.wal else {
+            return saved;
+        };
+        let closed = wal.log().close().await;
+        saved.and(closed)
+    }
+
+    async fn save_changes(&self) -> Result<()> {
         self.core.check_write()?;
         loop {
             self.jobs.idle(self.core.log.health()).await;
@@ -228,7 +236,7 @@ impl Checkpoints {
     }
 
     /// Runs jobs until the store is closed.
-    async fn drive(&self) {
+    pub(super) async fn drive(&self) {
         let layers = Layers::of(self.checkpoint_files.manifest().checkpoints.last());
         let mut basis = Basis { chain: None, layers };
         let health = self.core.log.health();
@@ -345,6 +353,18 @@ impl Checkpoints {
         }
         self.try_remove_debris().await;
         self.try_free_log_files().await;
+        self.try_truncate_wal().await;
+    }
+
+    /// Removes the entries of the write-ahead log that no kept checkpoint needs. A failed removal
+    /// is repeated next time.
+    async fn try_truncate_wal(&self) {
+        let needed = self.checkpoint_files.manifest().wal_needed_from();
+        if let Some(wal) = &self.core.wal
+            && let Err(error) = wal.truncate(needed).await
+        {
+            tracing::warn!(target: "kvick::checkpoint", %error, "left for later");
+        }
     }
 
     async fn try_remove_debris(&self) {
@@ -463,33 +483,4 @@ fn remove_one(manifest: &mut Manifest, token: CheckpointToken) -> Result<()> {
     }
     manifest.checkpoints.retain(|record| record.token != number);
     Ok(())
-}
-
-/// Runs the drivers of a store: of the log, of scans, of checkpoints, of the announcement and of
-/// closing. Resolves when the store is closed.
-pub(crate) async fn maintain(checkpoints: Arc<Checkpoints>, ending: Arc<Ending>) {
-    let closing = ending.drive(checkpoints.save());
-    futures::join!(
-        checkpoints.core.log.maintain(),
-        checkpoints.core.drive_memory(),
-        checkpoints.core.drive_index(checkpoints.handle()),
-        checkpoints.core.drive_scans(checkpoints.handle()),
-        checkpoints.drive(),
-        checkpoints.announce_life(),
-        closing
-    );
-}
-
-impl Maintained for Checkpoints {
-    fn noun(&self) -> &'static str {
-        "store"
-    }
-
-    fn log(&self) -> &HybridLog {
-        &self.core.log
-    }
-
-    fn abandon(&self) {
-        self.jobs.abandon();
-    }
 }

@@ -39,10 +39,10 @@
 // 3. Tokens are numbers that only grow; the token of a checkpoint is the version that it ends.
 // 4. The newest checkpoint is never removed, nor the last one that survives power cuts.
 
-mod announce;
 mod driver;
 pub(crate) mod files;
 mod jobs;
+mod maintenance;
 mod outcome;
 mod plan;
 mod progress;
@@ -65,10 +65,11 @@ pub use request::CheckpointRequest as Request;
 pub(crate) use crate::base::kinds::{CheckpointKind, CheckpointToken};
 pub(crate) use progress::CheckpointProgress;
 
-pub(crate) use driver::{Checkpoints, maintain};
+pub(crate) use driver::Checkpoints;
 pub(crate) use files::delta::Patches;
 pub(crate) use files::manifest::{StoreFormat, TableFormat};
 pub(crate) use jobs::{RemovalJob, TableChange};
+pub(crate) use maintenance::maintain;
 pub(crate) use plan::CheckpointPlan;
 pub(crate) use reply::{Answer, Reply};
 pub(crate) use run::{delta_seal, part_salt};

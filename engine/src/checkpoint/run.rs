@@ -14,9 +14,9 @@ use crate::base::error::{Error, Result};
 use crate::base::serialized::hex_of;
 use crate::manifest::publish::NotPublished;
 use crate::record::RecordInfo;
-use crate::store::StoreInner;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use crate::store::sessions::table;
+use crate::store::{StoreInner, WriteAheadLog};
 use kvick_runtime::Handle;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -59,6 +59,8 @@ struct Ended {
     /// The version tag of records that were changed in this version.
     version_tag: u64,
     sessions: table::Ended,
+    /// The end of the version in the write-ahead log.
+    wal: Option<Address>,
 }
 
 /// The files that a capture has written beside the log.
@@ -122,6 +124,10 @@ impl CheckpointRun<'_> {
             versions.thaw(&[ended.end]).await;
         }
         let captured = captured?;
+        if let Some(wal) = &self.core.wal {
+            // Before the checkpoint is published: later entries are above its cut for ever.
+            wal.commit().await?;
+        }
         self.core.sessions.read(&mut ended.sessions, self.token + 1).await;
         let layers = self.layer_writer().layers(&basis.layers).await?;
         times.capture = self.since(begun);
@@ -203,7 +209,8 @@ impl CheckpointRun<'_> {
                 log.versions().freeze_pinned(end)
             };
             let (begin, sessions) = (log.pages().begin(), self.core.sessions.end_version());
-            Ended { kind, begin, end, flushed, version_tag, sessions }
+            let wal = self.core.wal.as_ref().map(WriteAheadLog::cut);
+            Ended { kind, begin, end, flushed, version_tag, sessions, wal }
         };
         let ended = self.core.cut(self.handle, self.token + 1, freeze).await;
         debug_assert!(
@@ -336,6 +343,7 @@ impl CheckpointRun<'_> {
             end: ended.end.raw(),
             index: newest.map(|image| image.stream.token),
             cookie: hex_of(&self.plan.cookie),
+            wal: ended.wal.map(Address::raw),
             parts: captured.parts,
             deltas: captured.deltas,
             point_files: Vec::new(),

@@ -27,13 +27,17 @@ pub(super) struct LastLook {
     at: Duration,
     /// The end of the log.
     log_end: u64,
+    /// The end of the write-ahead log.
+    wal_end: u64,
     pub(super) work: Work,
 }
 
 impl LastLook {
     /// Returns a look at the store now.
     pub(super) fn now(handle: &Handle, core: &StoreInner) -> Self {
-        Self { at: handle.now(), log_end: core.log_end(), work: Work::of(&core.stats()) }
+        let wal_end = core.wal.as_ref().map_or(0, |wal| wal.cut().raw());
+        let (log_end, work) = (core.log_end(), Work::of(&core.stats()));
+        Self { at: handle.now(), log_end, wal_end, work }
     }
 
     /// Asserts that this look may replace `before`.
@@ -71,6 +75,12 @@ impl Schedule {
                 None => pending().await,
             }
         };
-        select(pin!(by_time), pin!(by_growth)).await;
+        let by_wal = async {
+            match &core.wal {
+                Some(wal) => wal.reached(last.wal_end + core.config.wal_size.bytes()).await,
+                None => pending().await,
+            }
+        };
+        select(pin!(by_wal), pin!(select(pin!(by_time), pin!(by_growth)))).await;
     }
 }

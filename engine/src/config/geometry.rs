@@ -44,6 +44,8 @@ pub(crate) struct Geometry {
     pub(crate) max_key: usize,
     /// The longest value, in bytes.
     pub(crate) max_value: usize,
+    /// The longest value whose entry fits in the write-ahead log, if the store has one.
+    pub(crate) max_logged: Option<usize>,
     /// The longest record that is stored in one piece, in bytes.
     pub(crate) max_inline: usize,
     /// The bytes of records that a page holds, in units of the smallest size.
@@ -105,6 +107,10 @@ impl Geometry {
             segment_bytes,
             max_key: in_memory("page_size", max_inline / 2)?,
             max_value: in_memory("max_value", config.max_value.bytes())?,
+            max_logged: match config.has_wal() {
+                true => Some(in_memory("wal_memory", config.wal_value_most(max_inline / 2))?),
+                false => None,
+            },
             max_inline: in_memory("page_size", max_inline)?,
             page_capacity: in_memory("page_size", page_capacity(page_bytes))?,
         })
@@ -123,6 +129,7 @@ fn check_bounds(config: &Config) -> Result<()> {
     within("depth", config.depth, &DEPTH)?;
     within("io_threads", config.io_threads, &IO_THREADS)?;
     check_checkpoints(config)?;
+    config.check_wal()?;
     if let Some(buckets) = config.index_buckets {
         within("index_buckets", buckets, &BUCKETS)?;
     }
@@ -289,7 +296,7 @@ fn reserved_frames(config: &Config, page_bytes: u64, frames: u32) -> u32 {
     u32::try_from(pages).expect("bounded").max(frames)
 }
 
-fn within<T>(field: &str, value: T, bounds: &RangeInclusive<T>) -> Result<()>
+pub(super) fn within<T>(field: &str, value: T, bounds: &RangeInclusive<T>) -> Result<()>
 where
     T: PartialOrd + Display,
 {

@@ -9,11 +9,12 @@ mod geometry;
 pub(crate) mod index_sizes;
 mod page_sizes;
 pub(crate) mod space_sizes;
+mod wal_sizes;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use self::backend::Backend;
 pub use self::byte_size::ByteSize;
 pub(crate) use self::geometry::{Geometry, buffer_share, largest_memory, least_page_share};
+pub use self::wal_sizes::DurableBy;
 use crate::base::error::{Error, Result};
 use crate::base::kinds::CheckpointKind;
 
@@ -151,6 +153,36 @@ pub struct Config {
     pub io_threads: u32,
 
     // Settings of durability.
+    /// The cause that makes operations durable: `checkpoint`, or `wal`. Default: `checkpoint`.
+    ///
+    /// With `wal` the store has a write-ahead log beside its checkpoints. An operation is durable
+    /// when [`durable`](crate::futures::Upsert::durable) or
+    /// [`sync`](crate::FasterKv::sync) returns, and others by [`commit_every`](Self::commit_every).
+    /// An opening recovers the newest checkpoint, and repeats the operations after it. A store that
+    /// has a write-ahead log keeps it.
+    pub durability: DurableBy,
+    /// The directory of the write-ahead log, on another device for example. Default: `wal` in the
+    /// directory of the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wal_directory: Option<PathBuf>,
+    /// The memory of the write-ahead log, beside [`memory`](Self::memory), 256 KiB to 64 GiB.
+    ///
+    /// Writers wait for the device when entries that are not yet written fill it. The longest value
+    /// takes about three eighths of it. Default: 32 MiB.
+    pub wal_memory: ByteSize,
+    /// Takes a checkpoint when the write-ahead log has grown by this much since the last one, 16
+    /// KiB to 256 TiB. The checkpoint removes the entries that it has. Default: 1 GiB.
+    pub wal_size: ByteSize,
+    /// Makes the operations in the write-ahead log durable this long after the last time: `"10ms"`.
+    ///
+    /// After a crash, no more than about the operations of this time are lost. Without it they wait
+    /// for a `sync`, a durable operation or a checkpoint. Default: `"1s"`.
+    #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    pub commit_every: Option<Duration>,
+    /// Makes the operations in the write-ahead log durable when they have this many bytes. Default:
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit_bytes: Option<ByteSize>,
     /// Takes a checkpoint this long after the last one, if anything has changed: `"30s"`, `"5min"`.
     ///
     /// If a checkpoint fails, [`FasterKv::health`](crate::FasterKv::health) reports it until
@@ -257,6 +289,12 @@ impl Default for Config {
             direct: true,
             depth: 256,
             io_threads: 16,
+            durability: DurableBy::Checkpoint,
+            wal_directory: None,
+            wal_memory: ByteSize::mib(32),
+            wal_size: ByteSize::gib(1),
+            commit_every: Some(Duration::from_secs(1)),
+            commit_bytes: None,
             checkpoint_every: None,
             checkpoint_log_growth: None,
             checkpoint_kind: CheckpointKind::Auto,
@@ -299,6 +337,12 @@ impl Config {
         with_direct: direct = bool => direct;
         with_depth: depth = u32 => depth;
         with_io_threads: io_threads = u32 => io_threads;
+        with_durability: durability = DurableBy => durability;
+        with_wal_directory: wal_directory = impl Into<Option<PathBuf>> => wal_directory.into();
+        with_wal_memory: wal_memory = ByteSize => wal_memory;
+        with_wal_size: wal_size = ByteSize => wal_size;
+        with_commit_every: commit_every = impl Into<Option<Duration>> => commit_every.into();
+        with_commit_bytes: commit_bytes = impl Into<Option<ByteSize>> => commit_bytes.into();
         with_checkpoint_every: checkpoint_every = impl Into<Option<Duration>>
             => checkpoint_every.into();
         with_checkpoint_log_growth: checkpoint_log_growth = impl Into<Option<ByteSize>>

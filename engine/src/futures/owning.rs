@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 /// Future of [`Session::rmw`](crate::Session::rmw).
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Rmw<'a, K: Key + ?Sized, V: Value + ?Sized, F>(
-    OperationFuture<'a, (&'a K::Item, F)>,
+    pub(super) OperationFuture<'a, (&'a K::Item, F)>,
     PhantomData<fn(&V)>,
 );
 
@@ -79,7 +79,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, F> fmt::Debug for Rmw<'_, K, V, F> {
 
 /// Future of [`Session::take`](crate::Session::take).
 #[must_use = "futures do nothing unless you `.await` or poll them"]
-pub struct Take<'a, K: Key + ?Sized, V: Value + ?Sized>(Exchange<'a, K, V, false>);
+pub struct Take<'a, K: Key + ?Sized, V: Value + ?Sized>(pub(super) Exchange<'a, K, V, false>);
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Take<'a, K, V> {
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item) -> Self {
@@ -103,7 +103,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Take<'_, K, V> {
 
 /// Future of [`Session::replace`](crate::Session::replace).
 #[must_use = "futures do nothing unless you `.await` or poll them"]
-pub struct Replace<'a, K: Key + ?Sized, V: Value + ?Sized>(Exchange<'a, K, V, true>);
+pub struct Replace<'a, K: Key + ?Sized, V: Value + ?Sized>(pub(super) Exchange<'a, K, V, true>);
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Replace<'a, K, V> {
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
@@ -126,8 +126,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Replace<'_, K, V> {
 }
 
 /// Exchanges the value of a key for a new value (`PUTS`), or for none.
-struct Exchange<'a, K: Key + ?Sized, V: Value + ?Sized, const PUTS: bool>(
-    OperationFuture<'a, (&'a K::Item, Option<&'a V::Item>)>,
+pub(super) struct Exchange<'a, K: Key + ?Sized, V: Value + ?Sized, const PUTS: bool>(
+    pub(super) OperationFuture<'a, (&'a K::Item, Option<&'a V::Item>)>,
 );
 
 impl<K: Key + ?Sized, V: Value + ?Sized, const PUTS: bool> Exchange<'_, K, V, PUTS> {

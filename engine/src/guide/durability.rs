@@ -1,7 +1,8 @@
 //! Explains which data survives which event, and when.
 //!
 //! # The store
-//! An operation that has returned is in memory. It is durable when a *checkpoint* has it.
+//! An operation that has returned is in memory. It is durable when a *checkpoint* has it, or the
+//! [write-ahead log](#the-write-ahead-log) of a store that has one.
 //!
 //! | call | survives the end of the process | survives a power cut |
 //! |---|---|---|
@@ -11,10 +12,11 @@
 //! | `checkpoint` (default, [`Durability::PowerCut`]) | yes | yes |
 //! | `close` (default settings) | yes | yes |
 //! | drop of the last handle and session | only earlier checkpoints | only earlier checkpoints |
+//! | `upsert(..).durable()`, `sync` and others (with a write-ahead log) | yes | yes |
 //!
-//! The next opening recovers the newest checkpoint. Every operation after that checkpoint is lost,
-//! and no other operation. After a power cut, recovery passes over a newer checkpoint of the kind
-//! `ProcessCrash` if the power cut has damaged it.
+//! Without a write-ahead log, the next opening recovers the newest checkpoint. Every operation
+//! after that checkpoint is lost, and no other operation. After a power cut, recovery passes over a
+//! newer checkpoint of the kind `ProcessCrash` if the power cut has damaged it.
 //!
 //! A checkpoint becomes valid in one atomic step. So a crash during a checkpoint leaves the earlier
 //! checkpoint complete.
@@ -101,6 +103,54 @@
 //! [exactly once](super::patterns#exactly-once).
 //!
 //! [`Session::wait_durable`]: crate::Session::wait_durable
+//!
+//! ## The write-ahead log
+//! With [`durability = "wal"`](crate::Config::durability) a store writes each change of a key to a
+//! log beside its checkpoints. So one operation can be durable by itself:
+//!
+//! ```
+//! use kvick::{Config, FasterKv};
+//! use kvick::config::DurableBy;
+//! # use kvick::config::Backend;
+//!
+//! # kvick::runtime::block_on(async {
+//! let config = Config::default().with_durability(DurableBy::Wal);
+//! # let config = config.with_backend(Backend::Memory);
+//! let store: FasterKv<u64, u64> = FasterKv::open("data", config).await?;
+//! let sum = store.rmw(&1, |sum| sum.unwrap_or(0) + 5).durable().await?; // survives a power cut
+//! assert_eq!(sum, 5);
+//! let mut session = store.session_named("worker")?;
+//! session.upsert_many(&[(2, 20), (3, 30)]).await?;
+//! session.set_offset(b"17")?;
+//! session.sync().await?; // all of the session so far, and its offset
+//! # drop(session);
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
+//! * Each write has a form [`durable`](crate::futures::Upsert::durable). Tasks that wait at the
+//!   same time share one write and one sync. [`FasterKv::sync`] makes everything durable that has
+//!   ended, and [`Session::sync`] does this for a session.
+//! * Other operations become durable after [`commit_every`](crate::Config::commit_every), a second
+//!   by default, or [`commit_bytes`](crate::Config::commit_bytes).
+//! * The next opening recovers the newest checkpoint, and repeats the changes after it. A crash
+//!   loses operations only from the end: what is recovered is a prefix of all changes, and so of
+//!   each session. A session with an id comes back with its last durable operation.
+//! * [`Report::repeated`](crate::recovery::Report::repeated) counts the changes. The store takes a
+//!   checkpoint whenever the log has grown by [`wal_size`](crate::Config::wal_size), which limits
+//!   the time of an opening and the space of the log. It is not within
+//!   [`disk`](crate::Config::disk).
+//! * Reads see changes that are not durable yet.
+//! * The log is in `wal` in the directory of the store, or in
+//!   [`wal_directory`](crate::Config::wal_directory). It belongs to the store: an opening without
+//!   it fails. Recovery of a checkpoint by its token gives up all operations after that checkpoint,
+//!   for ever. A [backup](super::formats#backup) has no log, and needs none.
+//! * A compaction with a closure, and the expiry of keys, are no changes of a key. They happen
+//!   again after a crash.
+//! * Values are at most three eighths of [`wal_memory`](crate::Config::wal_memory) long.
+//!
+//! [`FasterKv::sync`]: crate::FasterKv::sync
+//! [`Session::sync`]: crate::Session::sync
 //!
 //! # The log
 //! | call | the entry survives when it has returned |

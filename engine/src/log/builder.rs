@@ -8,6 +8,7 @@ use super::lifecycle::LogLifecycle;
 use super::memory::EpochContexts;
 use super::recover::opening::{LogOpener, RecoveredLog};
 use crate::base::error::Result;
+use crate::epoch::Epoch;
 use crate::opening::directory::Surroundings;
 use crate::opening::ending::{Ending, Maintenance};
 use kvick_io::Directory;
@@ -140,6 +141,35 @@ impl Builder {
         log.check_maintained()?;
         Ok(log)
     }
+}
+
+/// A log in the epoch of a store.
+pub(crate) struct SharedLog {
+    pub(crate) log: FasterLog,
+    /// It tells the log from all others.
+    pub(crate) salt: u64,
+    /// It must run until the log is closed.
+    pub(crate) maintenance: Maintenance,
+}
+
+/// Opens the log in `directory`, or creates it there with this `salt`. Operations under a guard of
+/// `epoch` may append to it.
+///
+/// # Errors
+/// As [`FasterLog::open`].
+pub(crate) async fn open_on(
+    epoch: Epoch,
+    config: Config,
+    (directory, handle): (Arc<dyn Directory>, Handle),
+    salt: u64,
+) -> Result<SharedLog> {
+    let contexts = Arc::new(EpochContexts::on(epoch, SEATS));
+    let opening =
+        LogOpener { config, directory, handle, contexts, buffers: None, salt, number: None };
+    let opened = opening.open().await?;
+    let salt = opened.identity.sizes.salt.0;
+    let (log, maintenance) = maintained(opened);
+    Ok(SharedLog { log, salt, maintenance })
 }
 
 /// Draws a salt for a new log.

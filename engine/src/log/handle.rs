@@ -69,6 +69,11 @@ impl FasterLog {
         self.lifecycle.check_maintained()
     }
 
+    /// Ends the log without a commit, as the drop of its last handle does.
+    pub(crate) fn forsake(&self) {
+        self.lifecycle.forsake();
+    }
+
     /// Returns the report of the recovery; `None` if the log was created.
     #[must_use]
     pub fn recovery(&self) -> Option<&Recovery> {

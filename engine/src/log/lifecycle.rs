@@ -27,6 +27,11 @@ impl LogLifecycle {
         self.recovery.as_ref()
     }
 
+    /// See [`Ending::forsaken`].
+    pub(crate) fn forsake(&self) {
+        self.ending.forsaken();
+    }
+
     /// See [`Ending::close`].
     pub(crate) async fn close(&self) -> Result<()> {
         self.ending.close().await

@@ -137,8 +137,12 @@ impl LogMemory {
 
 impl EpochContexts {
     pub(crate) fn new(count: usize) -> Self {
+        Self::on(Epoch::new(), count)
+    }
+
+    /// Creates contexts of an epoch that others use, too.
+    pub(crate) fn on(epoch: Epoch, count: usize) -> Self {
         assert!(count > 0, "a task finds a context");
-        let epoch = Epoch::new();
         let participants = epoch.clone();
         let make = move || EpochContext { participant: participants.register(), used: 0 };
         let contexts = ContextPool::new(count, make);

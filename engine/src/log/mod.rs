@@ -80,4 +80,6 @@ pub use self::stats::Stats;
 pub use self::typed::{TypedLog, TypedScan};
 
 pub(crate) use self::Address as LogAddress;
+pub(crate) use self::append::space::{NotAppended, Space};
+pub(crate) use self::builder::{SharedLog, open_on};
 pub(crate) use self::commit::manifest::Manifest as LogManifest;

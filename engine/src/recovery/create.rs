@@ -15,17 +15,21 @@ use crate::hybrid_log::{HybridLog, LEAST_FRAMES, Life, LogEnd, LogExtent, LogGeo
 use crate::manifest::files::LOG;
 use crate::manifest::text::Hex;
 use crate::memory::MemoryGovernor;
+use crate::opening::ending::Maintenance;
 use crate::opening::lock;
 use crate::record::TableNumber;
 use crate::space::SpaceGovernor;
 use crate::store::sessions::points::Points;
 use crate::store::sessions::table::SessionTable;
-use crate::store::{StoreInner, StoreParts, Tables};
+use crate::store::{StoreInner, StoreParts, Tables, WriteAheadLog};
 use kvick_io::{BufPool, Device, DeviceOptions};
 use std::sync::Arc;
 
 impl Opening {
-    pub(super) async fn create(&self, types: Option<&TypeNames>) -> Result<(StoreInner, Manifest)> {
+    pub(super) async fn create(
+        &self,
+        types: Option<&TypeNames>,
+    ) -> Result<(StoreInner, Manifest, Option<Maintenance>)> {
         let geometry = Geometry::of(&self.config)?;
         // First, so that a refused type leaves no file.
         types.map(|types| types.limits(&geometry)).transpose()?;
@@ -48,11 +52,19 @@ impl Opening {
                 .into_iter()
                 .collect(),
         };
-        let manifest = Manifest::new(store);
+        let mut manifest = Manifest::new(store);
         // First, so that the sizes of a store without enough memory are never published.
         let (index, log, governor) = match self.reserve(&manifest, &geometry, device) {
             Ok(reserved) => reserved,
             Err(error) => {
+                lock::give_up_creation(&*self.directory).await;
+                return Err(error);
+            }
+        };
+        let wal = match self.open_wal(log.epoch(), &mut manifest, None).await {
+            Ok(wal) => wal,
+            Err(error) => {
+                drop(log);
                 lock::give_up_creation(&*self.directory).await;
                 return Err(error);
             }
@@ -69,7 +81,9 @@ impl Opening {
         let sessions = SessionTable::new(self.life, Points::default());
         let version = manifest.next_token;
         let tables = tables(&manifest.store);
-        Ok((self.core(tables, (index, log, governor), (version, sessions)), manifest))
+        let (wal, maintenance) = wal.map(|opened| (opened.wal, opened.maintenance)).unzip();
+        let core = self.core(tables, (index, log, governor), (version, sessions, wal));
+        Ok((core, manifest, maintenance))
     }
 
     /// Reserves the memory of a new store.
@@ -145,7 +159,7 @@ impl Opening {
         &self,
         tables: Tables,
         (index, log, governor): (HashIndex, HybridLog, Arc<MemoryGovernor>),
-        (version, sessions): (u64, SessionTable),
+        (version, sessions, wal): (u64, SessionTable, Option<WriteAheadLog>),
     ) -> StoreInner {
         let (config, clock) = (self.config.clone(), Arc::clone(&self.clock));
         let page_bytes = 1 << log.file().units().page_bits();
@@ -161,6 +175,7 @@ impl Opening {
             sessions,
             governor,
             space,
+            wal,
         })
     }
 }

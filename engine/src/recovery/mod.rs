@@ -34,15 +34,18 @@
 
 mod create;
 mod recover;
+mod repeat;
 mod replay;
 mod report;
 mod type_change;
 mod types;
+mod wal;
 
 pub use report::LostOperations;
 pub use report::RecoveryProgress as Progress;
 pub use report::RecoveryReport as Report;
 
+pub(crate) use repeat::repeat_logged;
 pub(crate) use report::{RecoveryProgress, RecoveryReport};
 pub(crate) use types::TypeNames;
 
@@ -55,6 +58,7 @@ use crate::config::{Config, Geometry};
 use crate::manifest::files::{self, LOG, is_log_segment};
 use crate::manifest::read::{ManifestRead, read_manifest};
 use crate::opening::directory::admit_read_only;
+use crate::opening::ending::Maintenance;
 use crate::opening::lock;
 use kvick_io::{DeviceOptions, Directory, Lock};
 use kvick_runtime::Handle;
@@ -68,6 +72,8 @@ pub(crate) type OnProgress = Box<dyn FnMut(RecoveryProgress) + Send>;
 pub(crate) struct Opening {
     pub(crate) config: Config,
     pub(crate) directory: Arc<dyn Directory>,
+    /// The directory of the write-ahead log, if the store shall have one.
+    pub(crate) wal_directory: Option<Arc<dyn Directory>>,
     pub(crate) handle: Handle,
     pub(crate) clock: Arc<WallClock>,
     /// The seed of a new store.
@@ -87,6 +93,8 @@ pub(crate) struct Opened {
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) lock: Box<dyn Lock>,
     pub(crate) report: Option<RecoveryReport>,
+    /// The maintenance of the write-ahead log.
+    pub(crate) wal: Option<Maintenance>,
 }
 
 /// The next step for damage that an opening has found.
@@ -106,7 +114,7 @@ impl Opening {
         let lock = lock::lock(&*self.directory).await?;
         let begun = self.handle.now();
         let found = self.look().await?;
-        let (core, checkpoint_files, report) = match found {
+        let (core, checkpoint_files, report, wal) = match found {
             Found::Nothing => {
                 if let Some(token) = self.token {
                     let place = self.directory.describe();
@@ -114,17 +122,17 @@ impl Opening {
                         "checkpoint {token}: there is no store in {place}"
                     )));
                 }
-                let (core, manifest) = self.create(types).await?;
-                (core, self.files(manifest), None)
+                let (core, manifest, wal) = self.create(types).await?;
+                (core, self.files(manifest), None, wal)
             }
             Found::Store { manifest, from_copy } => {
                 if manifest.checkpoints.is_empty() && !from_copy {
                     self.remove_dropped_log().await?;
                 }
-                let (core, checkpoint_files, mut report) =
+                let (core, checkpoint_files, mut report, wal) =
                     Box::pin(self.recover(types, *manifest, from_copy)).await?;
                 report.took = self.handle.now().saturating_sub(begun);
-                (core, checkpoint_files, Some(report))
+                (core, checkpoint_files, Some(report), wal)
             }
         };
         // Not earlier, because the debris was evidence.
@@ -139,7 +147,7 @@ impl Opening {
         checkpoints.free_log_files().await?;
         // Before any operation.
         checkpoints.divide_space().await?;
-        Ok(Opened { checkpoints, lock, report })
+        Ok(Opened { checkpoints, lock, report, wal })
     }
 
     /// Removes the log if its first file is gone: a cache without a checkpoint has dropped it. No

@@ -22,6 +22,7 @@ use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, check_block};
 use crate::manifest::copy;
 use crate::manifest::files::{self, LOG};
 use crate::memory::MemoryGovernor;
+use crate::opening::ending::Maintenance;
 use crate::store::StoreInner;
 use crate::store::sessions::points::Points;
 use crate::store::sessions::table::SessionTable;
@@ -36,7 +37,7 @@ impl Opening {
         types: Option<&TypeNames>,
         mut manifest: Manifest,
         from_copy: bool,
-    ) -> Result<(StoreInner, CheckpointFiles, RecoveryReport)> {
+    ) -> Result<(StoreInner, CheckpointFiles, RecoveryReport, Option<Maintenance>)> {
         check_store(&manifest.store)?;
         // Before a manifest is published.
         self.clock.begin_from(manifest.clock);
@@ -69,11 +70,14 @@ impl Opening {
         checkpoint_files.manifest().passed_over.clear();
         let before = manifest.files();
         let has_forgotten = manifest.forget_after(chosen.as_ref());
+        let epoch = restored.log.epoch();
+        let wal = self.open_wal(epoch, &mut manifest, chosen.as_ref()).await?;
+        let is_wal_news = wal.as_ref().is_some_and(|wal| wal.is_news);
         if !report.rejected.is_empty() {
             let left = manifest.files();
             manifest.passed_over = before.difference(&left).cloned().collect();
         }
-        if has_forgotten || from_copy || is_renamed {
+        if has_forgotten || from_copy || is_renamed || is_wal_news {
             // Before anything is written in place of the dropped data.
             let published = checkpoint_files.publish(manifest.clone(), Durability::PowerCut).await;
             published.map_err(|failed| failed.error)?;
@@ -95,9 +99,10 @@ impl Opening {
         let sessions = SessionTable::new(self.life, points);
         let version = manifest.next_token;
         let parts = (index, log, governor);
-        let core = self.core(tables(&manifest.store), parts, (version, sessions));
+        let (wal, maintenance) = wal.map(|opened| (opened.wal, opened.maintenance)).unzip();
+        let core = self.core(tables(&manifest.store), parts, (version, sessions, wal));
         tracing::info!(?report.chosen, report.replayed_bytes, "recovered");
-        Ok((core, checkpoint_files, report))
+        Ok((core, checkpoint_files, report, maintenance))
     }
 
     /// Returns the newest checkpoint that can be restored. All of its files have been checked.

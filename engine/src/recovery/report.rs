@@ -34,12 +34,17 @@ pub struct RecoveryReport {
     /// The sessions with more operations in rejected checkpoints. These operations are lost.
     /// Contains only commit points that can still be read.
     pub lost: BTreeMap<SessionId, LostOperations>,
-    /// The commit points of sessions in the chosen checkpoint.
+    /// The commit points of sessions in the chosen checkpoint, and in the write-ahead log after it.
     pub sessions: BTreeMap<SessionId, CommitPoint>,
     /// The number of bytes of log that were read to complete the index, or to fill memory.
     pub replayed_bytes: u64,
     /// The number of records of the log that were put into the index, after its image was read.
     pub replayed_records: u64,
+    /// The number of changes in the write-ahead log that were repeated, since the checkpoint does
+    /// not have them.
+    pub repeated: u64,
+    /// The number of bytes of the write-ahead log that were read for that.
+    pub wal_bytes: u64,
     /// The number of bytes that were read of the image of the index and of files of commit points.
     pub image_bytes: u64,
     /// The duration of the recovery.
@@ -94,6 +99,10 @@ impl fmt::Display for RecoveryReport {
         let (log, image) = (size(self.replayed_bytes), size(self.image_bytes));
         let records = count(self.replayed_records);
         write!(formatter, ": read {log} of log with {records} new records, and {image} of images")?;
+        if self.repeated > 0 {
+            let (changes, bytes) = (count(self.repeated), size(self.wal_bytes));
+            write!(formatter, "\nrepeated {changes} changes in {bytes} of the write-ahead log")?;
+        }
         if self.from_copy {
             write!(formatter, "\nthe manifest is damaged or missing: its copy was used")?;
         }
@@ -147,7 +156,7 @@ session 00000000000000010000000000000001 lost its operations 10 to 12";
             r#""rejected":[[8,"its image is damaged"]],"from_copy":true,"#,
             r#""lost":{"00000000000000010000000000000001":{"first":10,"last":12}},"#,
             r#""sessions":{},"replayed_bytes":3145728,"replayed_records":12345,"#,
-            r#""image_bytes":1536,"took_seconds":1.25}"#
+            r#""repeated":0,"wal_bytes":0,"image_bytes":1536,"took_seconds":1.25}"#
         );
         assert_eq!(serde_json::to_string(&sample()).expect("data"), expected);
     }

@@ -62,13 +62,39 @@ pub(crate) struct OperationContext<'s> {
     pub(crate) scratch: &'s mut Scratch,
     /// The results of earlier waits of the operation.
     pub(crate) pending: &'s PendingState,
+    /// The session and the number of an operation that later ones have overtaken.
+    pub(crate) deferred: Option<(&'s Arc<SessionState>, u64)>,
 }
 
-impl OperationContext<'_> {
+/// The guard and the session of an operation, for its entry in the write-ahead log.
+#[derive(Clone, Copy)]
+pub(in crate::store) struct Logger<'s> {
+    pub(in crate::store) guard: &'s Guard<'s>,
+    /// `Some` only in the seat of a session.
+    pub(in crate::store) ledger: Option<&'s Arc<SessionState>>,
+    /// The session and the number of an operation that later ones have overtaken.
+    pub(in crate::store) deferred: Option<(&'s Arc<SessionState>, u64)>,
+}
+
+impl<'s> Logger<'s> {
+    /// Returns the account of the session of the operation.
+    pub(in crate::store) fn account(self) -> Option<&'s Arc<SessionState>> {
+        self.deferred.map(|(ledger, _)| ledger).or(self.ledger)
+    }
+}
+
+impl<'s> OperationContext<'s> {
     /// Returns the same tools, for the next operation under the same guard.
     #[inline(always)]
     pub(crate) fn again(&mut self) -> OperationContext<'_> {
         OperationContext { scratch: self.scratch, ..*self }
+    }
+
+    /// Returns what the write-ahead log needs.
+    #[inline(always)]
+    pub(in crate::store) fn logger(&self) -> Logger<'s> {
+        let Self { guard, ledger, deferred, .. } = *self;
+        Logger { guard, ledger: ledger.as_ref(), deferred }
     }
 }
 
@@ -87,7 +113,15 @@ impl ExecutionContext {
         let Self { participant, scratch, counters, serial, ledger, .. } = self;
         participant.protected(|guard| {
             let pending = &NOTHING_PENDING;
-            body(OperationContext { guard, counters, serial, ledger, scratch, pending })
+            body(OperationContext {
+                guard,
+                counters,
+                serial,
+                ledger,
+                scratch,
+                pending,
+                deferred: None,
+            })
         })
     }
 

@@ -9,6 +9,7 @@ use super::sessions::state::SessionState;
 use super::sessions::table::SessionTable;
 use super::system_state::{SystemState, VersionBarrier};
 use super::tables::Tables;
+use super::wal::WriteAheadLog;
 use crate::base::address::Address;
 use crate::base::context_pool::ContextPool;
 use crate::base::error::{Error, Result};
@@ -44,6 +45,8 @@ pub(crate) struct StoreInner {
     pub(crate) sessions: SessionTable,
     pub(crate) governor: Arc<MemoryGovernor>,
     pub(crate) space: SpaceGovernor,
+    /// `Some` in a store whose operations can be durable by themselves.
+    pub(crate) wal: Option<WriteAheadLog>,
     pub(in crate::store) scans: ActiveScans,
     pub(in crate::store) readers: LogReaders,
     /// Seats for operations that do not run in a session.
@@ -63,6 +66,7 @@ pub(crate) struct StoreParts {
     pub(crate) sessions: SessionTable,
     pub(crate) governor: Arc<MemoryGovernor>,
     pub(crate) space: SpaceGovernor,
+    pub(crate) wal: Option<WriteAheadLog>,
 }
 
 /// The number of seats for operations on the handle. Fewer threads are likely to be in a poll at
@@ -78,8 +82,18 @@ const WAITS_MIN: usize = 8;
 
 impl StoreInner {
     pub(crate) fn new(parts: StoreParts) -> Self {
-        let StoreParts { config, clock, tables, index, log, version, sessions, governor, space } =
-            parts;
+        let StoreParts {
+            config,
+            clock,
+            tables,
+            index,
+            log,
+            version,
+            sessions,
+            governor,
+            space,
+            wal,
+        } = parts;
         let epoch = log.epoch().clone();
         let registry = Arc::new(ContextRegistry::default());
         let (places, seats) = (epoch.clone(), Arc::clone(&registry));
@@ -100,6 +114,7 @@ impl StoreInner {
             sessions,
             governor,
             space,
+            wal,
             scans,
             readers,
             pool,
@@ -154,6 +169,9 @@ impl StoreInner {
 
     /// Waits until all operations of the session so far are in a durable checkpoint.
     pub(crate) async fn durable(&self, ledger: &SessionState) -> Result<()> {
+        if self.wal.is_some() {
+            return self.sync(Some(ledger)).await;
+        }
         let wanted = ledger.present();
         // The operations so far belong to this version or earlier ones, so its checkpoint covers
         // them.

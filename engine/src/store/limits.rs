@@ -11,8 +11,15 @@ pub(crate) struct Limits {
     pub(crate) value: usize,
     /// The largest record with its value inline. A larger record has its value in pieces.
     pub(crate) inline: usize,
-    /// The pages limit the values, not `max_value`.
-    is_value_limited_by_pages: bool,
+    values_limited_by: ValueLimit,
+}
+
+/// The setting that limits the values of a table.
+#[derive(Clone, Copy, Debug)]
+enum ValueLimit {
+    MaxValue,
+    Pages,
+    WalMemory,
 }
 
 /// Returns the bytes of a list of this many pieces.
@@ -32,9 +39,11 @@ impl Limits {
     ) -> Result<Self> {
         let key = key_width.unwrap_or(geometry.max_key);
         let (inline, page) = (geometry.max_inline, ByteSize::new(1 << geometry.page_bits));
-        let is_value_limited_by_pages = false;
-        let value = geometry.max_value;
-        let mut limits = Self { key, value, inline, is_value_limited_by_pages };
+        let (value, values_limited_by) = match geometry.max_logged {
+            Some(logged) if logged < geometry.max_value => (logged, ValueLimit::WalMemory),
+            _ => (geometry.max_value, ValueLimit::MaxValue),
+        };
+        let mut limits = Self { key, value, inline, values_limited_by };
         let least = match layout.value_width {
             Some(width) => layout.record_bytes(layout.extents(key, width)),
             None => limits.overhead(layout).saturating_add(list_bytes(1)),
@@ -47,8 +56,9 @@ impl Limits {
         }
         if layout.value_width.is_none() {
             let longest = limits.longest_in_pieces(layout);
-            limits.is_value_limited_by_pages = longest < limits.value;
-            limits.value = limits.value.min(longest);
+            if longest < limits.value {
+                (limits.value, limits.values_limited_by) = (longest, ValueLimit::Pages);
+            }
         }
         match value_width {
             Some(width) if width > limits.value && width > geometry.max_value => {
@@ -104,10 +114,10 @@ pub(in crate::store) fn key_too_long(length: usize, limits: &Limits) -> Error {
 #[cold]
 pub(in crate::store) fn value_too_long(length: usize, limits: &Limits) -> Error {
     let value = format!("value of {length} bytes: this store takes at most {}", limits.value);
-    let larger = if limits.is_value_limited_by_pages {
-        LARGER_PAGES
-    } else {
-        "a larger `max_value` takes longer"
+    let larger = match limits.values_limited_by {
+        ValueLimit::Pages => LARGER_PAGES,
+        ValueLimit::MaxValue => "a larger `max_value` takes longer",
+        ValueLimit::WalMemory => "a larger `wal_memory` takes longer",
     };
     Error::invalid(format!("{value}; {larger} values"))
 }

@@ -19,6 +19,7 @@
 //! * `index_driver`: makes a sparse index smaller.
 //! * `moment`: the time of an attempt, for records that expire. `expiry`: the expiry of a key.
 //! * `sessions`: their identities, accounts and commit points.
+//! * `wal`: the write-ahead log, which makes single operations durable.
 //! * `phase`: the version of the store, and the barrier between two versions.
 //!
 //! # State across a wait
@@ -44,6 +45,7 @@ pub(crate) mod sessions;
 pub(crate) mod system_state;
 mod table;
 mod tables;
+pub(crate) mod wal;
 
 pub(crate) use compaction::{Filter, Round};
 pub(crate) use inner::{StoreInner, StoreParts};
@@ -52,3 +54,4 @@ pub(crate) use operation::attempt::{Types, layout};
 pub(crate) use record::encoding;
 pub(crate) use table::{ComputationTurn, TableInner};
 pub(crate) use tables::Tables;
+pub(crate) use wal::WriteAheadLog;

@@ -10,7 +10,7 @@
 //! index entry for that.
 
 use crate::base::wall_clock::{WallClock, WallTime};
-use crate::record::ExpiryWord;
+use crate::record::{ExpiryWord, Layout};
 use crate::store::table::TableRef;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -28,10 +28,24 @@ impl<'c> Moment<'c> {
         Self { clock: &core.store.clock, time: Cell::new(None) }
     }
 
+    /// Returns a moment before every expiry, to repeat changes as they were made.
+    pub(in crate::store) fn before_all(core: TableRef<'c>) -> Self {
+        let time = WallTime { second: 0, nanos: 0 };
+        Self { clock: &core.store.clock, time: Cell::new(Some(time)) }
+    }
+
     /// Returns whether a record with this expiry has expired.
     #[inline(always)]
     pub(in crate::store) fn has_passed(&self, expiry: ExpiryWord) -> bool {
         expiry != ExpiryWord::NEVER && expiry.has_passed(self.time().second)
+    }
+
+    /// Reads the clock, if records of this layout expire: a caller is about to take a lock.
+    #[inline(always)]
+    pub(in crate::store) fn prepare(&self, layout: Layout) {
+        if layout.has_expiry {
+            self.time();
+        }
     }
 
     /// Returns the present time.

@@ -193,6 +193,15 @@ impl Error {
         Self::damaged("the file is missing", file, 0)
     }
 
+    /// Creates the error of a write-ahead log that does not have what a checkpoint needs.
+    #[cold]
+    pub(crate) fn lost_entries(what: &str) -> Self {
+        let error = Self::new(ErrorKind::Corrupt, what.to_owned());
+        error.with_way_out(
+            "restore its files, or give up operations by recovering a checkpoint by its token",
+        )
+    }
+
     /// Creates the error of `directory`, where all of `what` is damaged: "every checkpoint".
     #[cold]
     pub(crate) fn all_damaged(what: &str, directory: &str, way_out: &'static str) -> Self {

@@ -5,15 +5,14 @@
 //! writes the frames, and shows each by its header. It also writes the padding that it has caused.
 
 use super::frame_writer::FrameWriter;
+use super::reservation::Reservation;
 use super::space::{EntrySpace, NotAppended, Space};
-use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::epoch::Guard;
-use crate::hybrid_log::{Claim, Need, NoRoom, PageRemainder, Room};
+use crate::hybrid_log::{Claim, Need, NoRoom, Position, Room};
 use crate::log::LogAddress;
 use crate::log::config::Config;
-use crate::log::frame::format::{Kind, frame_bytes};
-use crate::log::frame::layout::Placed;
+use crate::log::frame::format::frame_bytes;
 use kvick_io::sync::atomic::{AtomicBool, Ordering};
 use kvick_runtime::Handle;
 use std::task::Poll;
@@ -101,6 +100,11 @@ impl Appender {
         Ok(addresses)
     }
 
+    /// Waits until there is `space`.
+    pub(crate) async fn wait_for(&self, space: Space) -> Result<()> {
+        self.space.wait_for(space).await
+    }
+
     /// Waits until there is space for an entry of `bytes` bytes, and appends nothing.
     pub(crate) async fn wait_for_space(&self, bytes: usize) -> Result<()> {
         self.check()?;
@@ -126,25 +130,29 @@ impl Appender {
 
     #[inline]
     fn try_append(&self, entry: &[u8], guard: &Guard<'_>) -> Result<LogAddress, NotAppended> {
+        let reservation = self.reserve(entry.len(), guard)?;
+        let address = reservation.address();
+        reservation.fill(entry);
+        Ok(address)
+    }
+
+    /// Takes the space of an entry of `length` bytes. The caller fills it under the same guard.
+    #[inline]
+    pub(crate) fn reserve<'a>(
+        &'a self,
+        length: usize,
+        guard: &'a Guard<'a>,
+    ) -> Result<Reservation<'a>, NotAppended> {
         self.check()?;
-        let bytes = frame_bytes(entry.len()) as u64;
-        if bytes > self.frames.layout().inline {
-            let mut address = LogAddress::FIRST;
-            self.try_append_many(&[entry], |at| address = at, guard)?;
-            return Ok(address);
+        let bytes = frame_bytes(length) as u64;
+        let frames = &self.frames;
+        if bytes > frames.layout().inline {
+            let space = self.take([length], guard)?;
+            return Ok(Reservation::of_pieces(frames, space, length, guard));
         }
-        let memory = self.frames.memory();
-        let (room, pad) = (Room::new(bytes, Claim::Value), |rest| self.frames.pad(rest, guard));
-        match memory.log().allocator().allocate(room, pad, guard) {
-            Ok(address) => {
-                self.frames.write(address, Kind::Whole, entry, guard);
-                debug_assert!(
-                    address.raw() + bytes <= memory.log().tail_address().raw(),
-                    "readers find each written frame below the tail: {address:?}"
-                );
-                memory.notify_written(Address::new(address.raw() + bytes));
-                Ok(address.into())
-            }
+        let (room, pad) = (Room::new(bytes, Claim::Value), |rest| frames.pad(rest, guard));
+        match frames.memory().log().allocator().allocate(room, pad, guard) {
+            Ok(address) => Ok(Reservation::of_frame(frames, address, length, guard)),
             Err(NoRoom(room)) => Err(NotAppended::NoSpace(Space::Frame(room.bytes()))),
         }
     }
@@ -153,40 +161,35 @@ impl Appender {
     fn try_append_many<E: AsRef<[u8]>>(
         &self,
         entries: &[E],
-        mut appended: impl FnMut(LogAddress),
+        appended: impl FnMut(LogAddress),
         guard: &Guard<'_>,
     ) -> Result<(), NotAppended> {
         self.check()?;
-        let lengths = || entries.iter().map(|entry| entry.as_ref().len());
         if entries.is_empty() {
             return Ok(());
         }
-        let (frames, layout) = (&self.frames, self.frames.layout());
-        let pages = layout.pages_behind(lengths());
-        self.space.check_pages(pages, lengths().sum())?;
-        let lay = |from| Some(layout.lay(from, lengths(), |_| {}));
+        let space = self.take(entries.iter().map(|entry| entry.as_ref().len()), guard)?;
+        self.frames.write_entries(space, entries, appended, guard);
+        Ok(())
+    }
+
+    /// Takes the space of entries of these lengths, which may be longer than a page.
+    fn take(
+        &self,
+        lengths: impl IntoIterator<Item = usize, IntoIter: Clone>,
+        guard: &Guard<'_>,
+    ) -> Result<[Position; 2], NotAppended> {
+        let (frames, layout, lengths) = (&self.frames, self.frames.layout(), lengths.into_iter());
+        let pages = layout.pages_behind(lengths.clone());
+        self.space.check_pages(pages, lengths.clone().sum())?;
+        let lay = |from| Some(layout.lay(from, lengths.clone(), |_| {}));
         let taken =
             frames.memory().log().allocator().allocate_with(Need::records(pages), lay, guard);
         let Some([from, to]) = taken else {
             return Err(NotAppended::NoSpace(Space::Pages(pages)));
         };
         assert!(to.page <= from.page + pages, "{pages} pages are enough: {from:?} to {to:?}");
-        let end = layout.lay(from, lengths(), |placed| match placed {
-            Placed::Padding { at, bytes } => {
-                frames.pad(PageRemainder { start: frames.at(at), bytes }, guard);
-            }
-            Placed::Piece { at, kind, item, range } => {
-                let address = frames.at(at);
-                debug_assert!(address < frames.at(to), "a frame is in the allocated space");
-                if matches!(kind, Kind::Whole | Kind::First) {
-                    appended(address.into());
-                }
-                frames.write(address, kind, &entries[item].as_ref()[range], guard);
-            }
-        });
-        assert_eq!(end, to, "the entries fill the allocated space");
-        frames.memory().notify_written(frames.at(to));
-        Ok(())
+        Ok([from, to])
     }
 
     /// Tries again after each wait, until an attempt succeeds.

@@ -3,8 +3,9 @@
 use crate::base::address::Address;
 use crate::epoch::Guard;
 use crate::hybrid_log::{Need, PageRemainder, Position};
+use crate::log::LogAddress;
 use crate::log::frame::format::{Framing, Header, Kind, frame_bytes};
-use crate::log::frame::layout::EntryLayout;
+use crate::log::frame::layout::{EntryLayout, Placed};
 use crate::log::memory::LogMemory;
 use crate::record::WORD;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +50,44 @@ impl FrameWriter {
         self.check_writable(address, guard);
         fill(rest, payload);
         self.framing.header(address, kind, payload).release(header);
+    }
+
+    /// Writes entries into the space from `from` to `to`, which was allocated for them under this
+    /// guard. Calls `written` with the address of each.
+    pub(crate) fn write_entries<E: AsRef<[u8]>>(
+        &self,
+        [from, to]: [Position; 2],
+        entries: &[E],
+        mut written: impl FnMut(LogAddress),
+        guard: &Guard<'_>,
+    ) {
+        let lengths = entries.iter().map(|entry| entry.as_ref().len());
+        let end = self.layout.lay(from, lengths, |placed| match placed {
+            Placed::Padding { at, bytes } => {
+                self.pad(PageRemainder { start: self.at(at), bytes }, guard);
+            }
+            Placed::Piece { at, kind, item, range } => {
+                let address = self.at(at);
+                debug_assert!(address < self.at(to), "a frame is in the allocated space");
+                if matches!(kind, Kind::Whole | Kind::First) {
+                    written(address.into());
+                }
+                self.write(address, kind, &entries[item].as_ref()[range], guard);
+            }
+        });
+        assert_eq!(end, to, "the entries fill the allocated space");
+        self.memory.notify_written(self.at(to));
+    }
+
+    /// Returns the address of an entry of `bytes` bytes in the space from `from` on.
+    pub(crate) fn first_of_entry(&self, from: Position, bytes: usize) -> Address {
+        let mut first = None;
+        self.layout.lay(from, [bytes], |placed| {
+            if let Placed::Piece { at, .. } = placed {
+                first.get_or_insert(at);
+            }
+        });
+        self.at(first.expect("an entry has a frame"))
     }
 
     /// Writes the padding frame of space that no entry uses.

@@ -4,6 +4,7 @@ use crate::base::address::Address;
 use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
 use crate::hybrid_log::Room;
+use crate::log::Space;
 use crate::record::{HasLayout, Layout};
 use crate::store::operation::pending::long_value_turn::LongValuePlace;
 
@@ -53,6 +54,8 @@ pub(crate) enum Blocked {
     LongValueTurn(Box<LongValuePlace>),
     /// The value must be stored in pieces first.
     NeedsOverflow(Box<LongValue>),
+    /// The write-ahead log has no space for the entry of the change.
+    NoWalSpace(Box<Space>),
 }
 
 /// A value that does not fit in a page.

@@ -1,24 +1,24 @@
 //! Delete: makes a key absent.
 
 use crate::base::error::Result;
+use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
-use crate::record::{
-    ExpiryWord, HasLayout, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState,
-};
+use crate::record::{ExpiryWord, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState};
 use crate::statistics::Counter;
 use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
 use crate::store::moment::Moment;
-use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types};
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, layout};
 use crate::store::operation::future::{BlindWrite, Operation};
 use crate::store::operation::upsert::hashed;
-use crate::store::record::append::{Link, append_record, with_retries};
+use crate::store::record::append::{Link, append_in, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
-use crate::store::record::find::{InMemory, RecordSource, find_record};
+use crate::store::record::find::{InMemory, RecordSource, find_in};
 use crate::store::table::TableRef;
+use crate::store::wal::{KeyChange, LoggedKey, logged, unlogged};
 use std::marker::PhantomData;
 
 /// The number of records of a chain that are looked at before its entry is given up.
@@ -71,7 +71,7 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K,
         if core.must_wait(&tools) {
             return Ok(Attempt::Blocked(Blocked::VersionBarrier));
         }
-        let step = with_retries(|| delete_once::<Types<K, V>>(core, key, &tools, moment))?;
+        let step = delete_in(core, layout::<K, V>(), (key.bytes, key.hash), (&tools, moment))?;
         if let Attempt::Done(_) = step {
             tools.counters.add(Counter::Deletes, 1);
             tools.serial.advance();
@@ -80,10 +80,34 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K,
     }
 }
 
-/// Tries once. Returns `None` if another operation was faster.
-fn delete_once<S: HasLayout>(
+/// Deletes one key, in a table of any types with this layout.
+#[inline(always)]
+pub(in crate::store) fn delete_in(
     core: TableRef<'_>,
-    HashedKey { bytes: key, hash }: HashedKey<'_>,
+    layout: Layout,
+    (key, hash): (&[u8], KeyHash),
+    (tools, moment): (&OperationContext<'_>, &Moment<'_>),
+) -> Result<Attempt<Previous>> {
+    with_retries(|| {
+        let description = || {
+            // Before any lock.
+            moment.prepare(layout);
+            KeyChange::Remove
+        };
+        let change = || delete_once(core, layout, (key, hash), tools, moment);
+        match logged(core, tools.logger(), LoggedKey(key, hash), (description, change)) {
+            Ok(step) => step,
+            Err(why) => unlogged(why).map(Some),
+        }
+    })
+}
+
+/// Tries once. Returns `None` if another operation was faster.
+#[inline(always)]
+fn delete_once(
+    core: TableRef<'_>,
+    layout: Layout,
+    (key, hash): (&[u8], KeyHash),
     tools: &OperationContext<'_>,
     moment: &Moment<'_>,
 ) -> Result<Option<Attempt<Previous>>> {
@@ -92,7 +116,7 @@ fn delete_once<S: HasLayout>(
         RecordSource::Absent.count(tools.counters);
         return Ok(Some(Attempt::Done(Previous::Absent)));
     };
-    let found = find_record::<S>(core, entry.address(), key, tools.guard);
+    let found = find_in(core, layout, (entry.address(), key), tools.guard);
     found.check_table(core)?;
     let done = match found {
         RecordSource::Absent => Some(Previous::Absent),
@@ -100,9 +124,9 @@ fn delete_once<S: HasLayout>(
             Some(Previous::Absent)
         }
         RecordSource::InMemory(InMemory { record, region: Region::Mutable, .. })
-            if !record.info().is_final(S::LAYOUT) =>
+            if !record.info().is_final(layout) =>
         {
-            let Some(previous) = delete_in_place(record, S::LAYOUT, moment) else {
+            let Some(previous) = delete_in_place(record, layout, moment) else {
                 return Ok(None);
             };
             core.version_tag(record);
@@ -110,7 +134,7 @@ fn delete_once<S: HasLayout>(
             Some(previous)
         }
         // It is as good as a tombstone.
-        RecordSource::InMemory(found) if found.has_expired(S::LAYOUT, moment) => {
+        RecordSource::InMemory(found) if found.has_expired(layout, moment) => {
             Some(Previous::Absent)
         }
         // A newer tombstone hides a record that is immutable, frozen or on the device. Nothing
@@ -123,10 +147,10 @@ fn delete_once<S: HasLayout>(
     }
     let (content, expiry) = (RecordKind::Tombstone, ExpiryWord::NEVER);
     let tombstone = NewRecord { key, value: &[], content, expiry };
-    Ok(match append_record::<S>(core, entry, tombstone, tools.guard, tools.counters) {
+    Ok(match append_in(core, layout, (entry, tombstone), tools.guard, tools.counters) {
         Link::Linked => {
             found.count(tools.counters);
-            Some(Attempt::Done(found.previous(S::LAYOUT, moment)))
+            Some(Attempt::Done(found.previous(layout, moment)))
         }
         Link::Lost => None,
         Link::NoRoom(room) => Some(Attempt::Blocked(Blocked::NoSpace(room))),

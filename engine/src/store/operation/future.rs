@@ -12,14 +12,17 @@
 use crate::base::error::Result;
 use crate::codec::Key;
 use crate::store::context::OperationContext;
+use crate::store::inner::StoreInner;
 use crate::store::moment::Moment;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey};
 use crate::store::operation::pending::wait::{PendingContext, PendingWait};
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::record::append::TRIES;
+use crate::store::sessions::state::SessionState;
 use crate::store::table::TableRef;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// An operation that is made in synchronous attempts.
@@ -82,6 +85,12 @@ impl<'a, O> OperationFuture<'a, O> {
     #[inline(always)]
     pub(crate) fn new(access: StoreRef<'a>, operation: O) -> Self {
         Self { attempts: Attempts { access, cold: None, progress: Progress::Fresh }, operation }
+    }
+
+    /// Returns the store, and the account of the session if there is one.
+    pub(crate) fn surroundings(&self) -> (&'a StoreInner, Option<Arc<SessionState>>) {
+        let access = &self.attempts.access;
+        (access.core().store, access.ledger())
     }
 
     /// Returns the progress and the operation.

@@ -28,9 +28,11 @@ mod removal;
 
 use crate::base::address::Address;
 use crate::base::error::Result;
+use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
+use crate::log::{NotAppended, Space};
 use crate::record::{ExpiryWord, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState};
 use crate::statistics::Counter;
 use crate::store::context::OperationContext;
@@ -46,8 +48,9 @@ use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::entry::{UnwrittenKey, entry_of};
 use crate::store::record::find::{InMemory, RecordSource, find_record};
 use crate::store::table::{TableInner, TableRef};
+use crate::store::wal::{KeyChange, LoggedKey, TakesEffect, logged, logged_step};
 use kvick_io::sync::atomic::Ordering;
-use long_values::{scattered, too_long};
+use long_values::{long_put, scattered, too_long};
 use std::marker::PhantomData;
 
 /// Modifies the value of one key.
@@ -91,6 +94,7 @@ pub(in crate::store) struct RmwAttempt<'t, 's> {
     table: &'t TableInner,
     pub(in crate::store) tools: &'t mut OperationContext<'s>,
     key: &'t [u8],
+    hash: KeyHash,
     entry: FoundEntry,
 }
 
@@ -143,7 +147,7 @@ pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Cha
             RecordSource::Absent.count(tools.counters);
             return Ok(Some(Attempt::Done(false)));
         };
-        RmwAttempt { table: core.table, tools: &mut tools, key, entry }
+        RmwAttempt { table: core.table, tools: &mut tools, key, hash, entry }
             .once::<K, V, C>(change, moment)
     })?;
     match step {
@@ -207,6 +211,12 @@ impl<'t> RmwAttempt<'t, '_> {
         Ok(step)
     }
 
+    /// Returns the key, to log its change.
+    #[inline(always)]
+    fn logged_key(&self) -> LoggedKey<'t> {
+        LoggedKey(self.key, self.hash)
+    }
+
     /// Changes a value of one word in place.
     #[inline(always)]
     fn change_word<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
@@ -216,6 +226,7 @@ impl<'t> RmwAttempt<'t, '_> {
     ) -> Result<Option<Attempt<bool>>> {
         let word = record.value_word(layout::<K, V>());
         let width = V::WIDTH.expect("a word has a width");
+        let (core, key, logger) = (self.core(), self.logged_key(), self.tools.logger());
         // Acquire: pairs with the Release of the writer that stored the value.
         let current = word.load(Ordering::Acquire);
         let step = change.apply(Some(&current.to_le_bytes()[..width]), |new| {
@@ -223,17 +234,28 @@ impl<'t> RmwAttempt<'t, '_> {
                 RecordInfo::transition_to_frozen(record.info_word());
                 return Ok(WordChange::Frozen);
             };
-            check_value::<V>(self.core(), new)?;
-            // Release: pairs with the Acquire of readers.
-            let new = word_of(new);
-            let swap = word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
-            Ok(if swap.is_ok() { WordChange::Done } else { WordChange::Overtaken })
+            check_value::<V>(core, new)?;
+            let swap = || {
+                // Release: pairs with the Acquire of readers.
+                let new = word_of(new);
+                let swap = word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
+                if swap.is_ok() { WordChange::Done } else { WordChange::Overtaken }
+            };
+            let description = || KeyChange::Put(new, record.expiry(layout::<K, V>()));
+            match logged(core, logger, key, (description, swap)) {
+                Ok(changed) => Ok(changed),
+                Err(NotAppended::NoSpace(space)) => Ok(WordChange::NoWalSpace(space)),
+                Err(NotAppended::Refused(error)) => Err(error),
+            }
         })?;
         Ok(Some(match step {
             None => Attempt::Done(false),
             Some(WordChange::Done) => Attempt::Done(true),
             Some(WordChange::Overtaken) => Attempt::Blocked(Blocked::Overtaken),
             Some(WordChange::Frozen) => Attempt::Blocked(Blocked::Frozen(address)),
+            Some(WordChange::NoWalSpace(space)) => {
+                Attempt::Blocked(Blocked::NoWalSpace(Box::new(space)))
+            }
         }))
     }
 
@@ -308,45 +330,58 @@ impl<'t> RmwAttempt<'t, '_> {
         }
         let word = record.state_word(layout);
         let Self { key, entry, .. } = *self;
-        let core = self.core();
-        let OperationContext { guard, counters, .. } = *self.tools;
+        let (core, logged_key, tools) = (self.core(), self.logged_key(), &*self.tools);
+        let logger = tools.logger();
+        let OperationContext { guard, counters, .. } = *tools;
         let version = EntrySnapshot { newest: entry.address(), state: seen };
-        if let Some((record, computed)) =
-            scattered(core.log.pages(), self.tools, version, (key, next))
-        {
+        if let Some((record, computed)) = scattered(core.log.pages(), tools, version, (key, next)) {
             change.recall(value, computed)?;
-            return Ok(Some(sealed(state, word, || {
-                append_record::<Types<K, V>>(core, entry, record, guard, counters)
-            })));
+            let put = long_put(core, computed, next);
+            let link = || {
+                sealed(state, word, || {
+                    append_record::<Types<K, V>>(core, entry, record, guard, counters)
+                })
+            };
+            return logged_step(core, logger, logged_key, put, link).map(Some);
         }
         let step = change.apply(value, |new| {
             let Some(new) = new else {
-                core.version_tag(record);
-                let step = removed(record, layout, state);
-                if let Attempt::Done(_) = step {
-                    forget_if_dead(core, entry, guard);
-                }
-                return Ok(step);
+                let remove = || {
+                    core.version_tag(record);
+                    let step = removed(record, layout, state);
+                    if let Attempt::Done(_) = step {
+                        forget_if_dead(core, entry, guard);
+                    }
+                    step
+                };
+                return logged_step(core, logger, logged_key, KeyChange::Remove, remove);
             };
             check_value::<V>(core, new)?;
+            let put = KeyChange::Put(new, next);
             if capacity.is_some_and(|capacity| new.len() <= capacity) {
-                if state.transition_to_locked(word).is_err() {
-                    return Ok(Attempt::Blocked(Blocked::Overtaken));
-                }
-                core.version_tag(record);
-                record.write_value(layout, new);
-                record.write_expiry(layout, next);
-                state.unlock(word, new.len());
-                return Ok(Attempt::Done(true));
+                let overwrite = || {
+                    if state.transition_to_locked(word).is_err() {
+                        return Attempt::Blocked(Blocked::Overtaken);
+                    }
+                    core.version_tag(record);
+                    record.write_value(layout, new);
+                    record.write_expiry(layout, next);
+                    state.unlock(word, new.len());
+                    Attempt::Done(true)
+                };
+                return logged_step(core, logger, logged_key, put, overwrite);
             }
             if is_too_long(core, layout, key, new) {
-                return Ok(too_long::<V, C>(version, new));
+                return Ok(too_long::<V, C>(core, version, new));
             }
             let (content, expiry) = (RecordKind::Value, next);
             let record = NewRecord { key, value: new, content, expiry };
-            Ok(sealed(state, word, || {
-                append_record::<Types<K, V>>(core, entry, record, guard, counters)
-            }))
+            let link = || {
+                sealed(state, word, || {
+                    append_record::<Types<K, V>>(core, entry, record, guard, counters)
+                })
+            };
+            logged_step(core, logger, logged_key, put, link)
         })?;
         Ok(Some(step.unwrap_or(Attempt::Done(false))))
     }
@@ -358,6 +393,13 @@ enum WordChange {
     Done,
     Overtaken,
     Frozen,
+    NoWalSpace(Space),
+}
+
+impl TakesEffect for WordChange {
+    fn took_effect(&self) -> bool {
+        matches!(self, Self::Done)
+    }
 }
 
 /// Links a copy of a mutable value while the value is sealed. Removes the seal if linking fails.

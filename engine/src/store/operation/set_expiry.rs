@@ -24,19 +24,20 @@ use crate::codec::{Expires, Key, Value};
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
 use crate::record::{
-    ExpiryWord, HasLayout, NewRecord, RecordInfo, RecordKind, RecordRef, StoredRecord, ValueState,
+    ExpiryWord, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, StoredRecord, ValueState,
 };
 use crate::statistics::Counter;
 use crate::store::context::OperationContext;
 use crate::store::expiry::Expiry;
 use crate::store::moment::Moment;
-use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types};
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, layout};
 use crate::store::operation::future::Operation;
 use crate::store::operation::upsert::hashed;
-use crate::store::record::append::{Link, append_record, with_retries};
+use crate::store::record::append::{Link, append_in, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
-use crate::store::record::find::{InMemory, RecordSource, find_record};
+use crate::store::record::find::{InMemory, RecordSource, find_in};
 use crate::store::table::TableRef;
+use crate::store::wal::{KeyChange, LoggedKey, logged, unlogged};
 use kvick_io::sync::atomic::Ordering;
 use std::marker::PhantomData;
 
@@ -70,15 +71,7 @@ impl<K: Key + ?Sized, V: Expires + ?Sized> Operation for SetExpiry<'_, K, V> {
         }
         let moment = Moment::new(core);
         let expiry = self.expiry.word(&moment);
-        let step = with_retries(|| {
-            let Some(entry) = core.index.find(key.hash) else {
-                core.table.check()?;
-                RecordSource::Absent.count(tools.counters);
-                return Ok(Some(Attempt::Done(false)));
-            };
-            let tools = &mut tools;
-            Once { core, tools, key, entry, expiry }.run::<Types<K, V>>(&moment)
-        })?;
+        let step = set_expiry_in(core, layout::<K, V>(), (key, expiry), (&mut tools, &moment))?;
         if let Attempt::Done(_) = step {
             tools.counters.add(Counter::Modifies, 1);
             tools.serial.advance();
@@ -91,9 +84,37 @@ impl<K: Key + ?Sized, V: Expires + ?Sized> Operation for SetExpiry<'_, K, V> {
     }
 }
 
+/// Sets the expiry of one key, in a table of any types with this layout.
+pub(in crate::store) fn set_expiry_in(
+    core: TableRef<'_>,
+    layout: Layout,
+    (key, expiry): (HashedKey<'_>, ExpiryWord),
+    (tools, moment): (&mut OperationContext<'_>, &Moment<'_>),
+) -> Result<Attempt<bool>> {
+    let logger = tools.logger();
+    with_retries(|| {
+        let Some(entry) = core.index.find(key.hash) else {
+            core.table.check()?;
+            RecordSource::Absent.count(tools.counters);
+            return Ok(Some(Attempt::Done(false)));
+        };
+        let description = || {
+            // Before any lock.
+            moment.prepare(layout);
+            KeyChange::Expire(expiry)
+        };
+        let change = || Once { core, layout, tools, key, entry, expiry }.run(moment);
+        match logged(core, logger, LoggedKey(key.bytes, key.hash), (description, change)) {
+            Ok(step) => step,
+            Err(why) => unlogged(why).map(Some),
+        }
+    })
+}
+
 /// One try.
 struct Once<'t, 's> {
     core: TableRef<'t>,
+    layout: Layout,
     tools: &'t mut OperationContext<'s>,
     key: HashedKey<'t>,
     entry: FoundEntry,
@@ -102,26 +123,25 @@ struct Once<'t, 's> {
 
 impl Once<'_, '_> {
     /// Tries once. Returns `None` if another operation was faster.
-    fn run<S: HasLayout>(&mut self, moment: &Moment<'_>) -> Result<Option<Attempt<bool>>> {
+    fn run(&mut self, moment: &Moment<'_>) -> Result<Option<Attempt<bool>>> {
         let newest = self.entry.address();
-        let found = find_record::<S>(self.core, newest, self.key.bytes, self.tools.guard);
+        let layout = self.layout;
+        let found = find_in(self.core, layout, (newest, self.key.bytes), self.tools.guard);
         found.check_table(self.core)?;
         let step = match found {
             RecordSource::Absent => Some(Attempt::Done(false)),
             RecordSource::InMemory(found) if found.record.info().is_tombstone() => {
                 Some(Attempt::Done(false))
             }
-            RecordSource::InMemory(found) if found.has_expired(S::LAYOUT, moment) => {
+            RecordSource::InMemory(found) if found.has_expired(layout, moment) => {
                 Some(Attempt::Done(false))
             }
-            RecordSource::InMemory(found) if S::LAYOUT.value_is_word() => {
-                self.change_word::<S>(found)
-            }
-            RecordSource::InMemory(found) => self.change_bytes::<S>(found, moment),
+            RecordSource::InMemory(found) if layout.value_is_word() => self.change_word(found),
+            RecordSource::InMemory(found) => self.change_bytes(found, moment),
             RecordSource::OnDevice(from) => {
                 match self.tools.pending.chain_from(from, self.core.log.pages()) {
                     None => Some(Attempt::Blocked(Blocked::OnDevice(from))),
-                    Some(Some(stored)) => self.change_stored::<S>(stored, moment),
+                    Some(Some(stored)) => self.change_stored(stored, moment),
                     Some(None) => Some(Attempt::Done(false)),
                 }
             }
@@ -133,14 +153,14 @@ impl Once<'_, '_> {
     }
 
     /// Copies a value of one word, once it is final.
-    fn change_word<S: HasLayout>(&self, found: InMemory<'_>) -> Option<Attempt<bool>> {
+    fn change_word(&self, found: InMemory<'_>) -> Option<Attempt<bool>> {
         let InMemory { address, record, info, region } = found;
-        if record.expiry(S::LAYOUT) == self.expiry {
+        if record.expiry(self.layout) == self.expiry {
             return Some(Attempt::Done(true));
         }
         let is_final = region == Region::ReadOnly || self.tools.pending.drained == Some(address);
         if !is_final {
-            if !info.is_final(S::LAYOUT) {
+            if !info.is_final(self.layout) {
                 if region == Region::Fuzzy {
                     return Some(Attempt::Blocked(Blocked::Fuzzy(address)));
                 }
@@ -148,74 +168,62 @@ impl Once<'_, '_> {
             }
             return Some(Attempt::Blocked(Blocked::Frozen(address)));
         }
-        let width = S::LAYOUT.value_width.expect("a word has a width");
+        let width = self.layout.value_width.expect("a word has a width");
         // Acquire: pairs with the Release of the writer that stored the value.
-        let word = record.value_word(S::LAYOUT).load(Ordering::Acquire).to_le_bytes();
-        self.append::<S>(RecordKind::Value, &word[..width])
+        let word = record.value_word(self.layout).load(Ordering::Acquire).to_le_bytes();
+        self.append(RecordKind::Value, &word[..width])
     }
 
     /// Changes the expiry of a value of bytes: in place if it is mutable, otherwise in a copy.
-    fn change_bytes<S: HasLayout>(
-        &mut self,
-        found: InMemory<'_>,
-        moment: &Moment<'_>,
-    ) -> Option<Attempt<bool>> {
+    fn change_bytes(&mut self, found: InMemory<'_>, moment: &Moment<'_>) -> Option<Attempt<bool>> {
         match found.region {
-            Region::Mutable => self.change_in_place::<S>(found.record, moment),
+            Region::Mutable => self.change_in_place(found.record, moment),
             Region::Fuzzy => Some(Attempt::Blocked(Blocked::Fuzzy(found.address))),
-            _ if found.record.expiry(S::LAYOUT) == self.expiry => Some(Attempt::Done(true)),
+            _ if found.record.expiry(self.layout) == self.expiry => Some(Attempt::Done(true)),
             _ => {
                 let mut value = self.tools.scratch.take();
-                let copied = found.record.copy_value(S::LAYOUT, &mut value);
-                let content = kind::<S>(found.info);
-                let step = copied.ok().and_then(|_| self.append::<S>(content, &value));
+                let copied = found.record.copy_value(self.layout, &mut value);
+                let content = kind(self.layout, found.info);
+                let step = copied.ok().and_then(|_| self.append(content, &value));
                 self.tools.scratch.give_back(value);
                 step
             }
         }
     }
 
-    fn change_in_place<S: HasLayout>(
-        &self,
-        record: RecordRef<'_>,
-        moment: &Moment<'_>,
-    ) -> Option<Attempt<bool>> {
-        let word = record.state_word(S::LAYOUT);
+    fn change_in_place(&self, record: RecordRef<'_>, moment: &Moment<'_>) -> Option<Attempt<bool>> {
+        let word = record.state_word(self.layout);
         let state = ValueState::observe(word).ok()?;
         // It belongs to the observed state if that can be locked.
-        let has_expired = moment.has_passed(record.expiry(S::LAYOUT));
+        let has_expired = moment.has_passed(record.expiry(self.layout));
         state.transition_to_locked(word).ok()?;
         // The tombstone cannot change under the lock, because deleting takes the lock too.
         let is_alive = !has_expired && !record.info().is_tombstone();
         if is_alive {
             self.core.version_tag(record);
-            record.write_expiry(S::LAYOUT, self.expiry);
+            record.write_expiry(self.layout, self.expiry);
         }
         state.unlock(word, state.length());
         Some(Attempt::Done(is_alive))
     }
 
     /// Copies a record that a wait has read from the device.
-    fn change_stored<S: HasLayout>(
-        &self,
-        stored: &StoredRecord,
-        moment: &Moment<'_>,
-    ) -> Option<Attempt<bool>> {
-        let expiry = stored.expiry(S::LAYOUT);
+    fn change_stored(&self, stored: &StoredRecord, moment: &Moment<'_>) -> Option<Attempt<bool>> {
+        let expiry = stored.expiry(self.layout);
         if stored.info().is_tombstone() || moment.has_passed(expiry) {
             return Some(Attempt::Done(false));
         }
         if expiry == self.expiry {
             return Some(Attempt::Done(true));
         }
-        self.append::<S>(kind::<S>(stored.info()), stored.value(S::LAYOUT))
+        self.append(kind(self.layout, stored.info()), stored.value(self.layout))
     }
 
     /// Appends a copy with the new expiry.
-    fn append<S: HasLayout>(&self, content: RecordKind, value: &[u8]) -> Option<Attempt<bool>> {
+    fn append(&self, content: RecordKind, value: &[u8]) -> Option<Attempt<bool>> {
         let record = NewRecord { key: self.key.bytes, value, content, expiry: self.expiry };
         let OperationContext { guard, counters, .. } = *self.tools;
-        match append_record::<S>(self.core, self.entry, record, guard, counters) {
+        match append_in(self.core, self.layout, (self.entry, record), guard, counters) {
             Link::Linked => Some(Attempt::Done(true)),
             Link::Lost => None,
             Link::NoRoom(room) => Some(Attempt::Blocked(Blocked::NoSpace(room))),
@@ -224,6 +232,6 @@ impl Once<'_, '_> {
 }
 
 /// Returns the content of a copy of a record that is alive.
-fn kind<S: HasLayout>(info: RecordInfo) -> RecordKind {
-    if info.is_in_pieces(S::LAYOUT) { RecordKind::InPieces } else { RecordKind::Value }
+fn kind(layout: Layout, info: RecordInfo) -> RecordKind {
+    if info.is_in_pieces(layout) { RecordKind::InPieces } else { RecordKind::Value }
 }

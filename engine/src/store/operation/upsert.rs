@@ -5,7 +5,7 @@ use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
 use crate::codec::{Expires, Key, Value};
 use crate::hybrid_log::Region;
-use crate::record::{ExpiryWord, HasLayout, Layout, NewRecord, RecordKind, ValueState};
+use crate::record::{ExpiryWord, Layout, NewRecord, RecordKind, ValueState};
 use crate::statistics::Counter;
 use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
@@ -13,14 +13,15 @@ use crate::store::expiry::Expiry;
 use crate::store::limits::{key_too_long, value_too_long};
 use crate::store::moment::Moment;
 use crate::store::operation::attempt::EntrySnapshot;
-use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types, layout};
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, layout};
 use crate::store::operation::future::{BlindWrite, Operation};
 use crate::store::operation::pending::Scattered;
-use crate::store::record::append::{Link, append_record, with_retries};
+use crate::store::record::append::{Link, append_in, with_retries};
 use crate::store::record::encoding::{encode_key, encode_value, owned_key};
 use crate::store::record::entry::entry_of;
-use crate::store::record::find::{InMemory, RecordSource, find_record};
+use crate::store::record::find::{InMemory, RecordSource, find_in};
 use crate::store::table::TableRef;
+use crate::store::wal::{KeyChange, LoggedKey, logged, unlogged};
 use kvick_io::sync::atomic::Ordering;
 
 /// Sets the value of one key.
@@ -167,7 +168,23 @@ pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
     let value = encode_value::<V>(value)?;
     let value = value.as_ref();
     check_value::<V>(core, value)?;
-    let layout = layout::<K, V>();
+    let step = upsert_in(core, layout::<K, V>(), (key, hash), (value, expiry), (&tools, moment))?;
+    if let Attempt::Done(_) = step {
+        tools.counters.add(Counter::Upserts, 1);
+        tools.serial.advance();
+    }
+    Ok(step)
+}
+
+/// Sets the value of one key, in a table of any types with this layout.
+#[inline(always)]
+pub(in crate::store) fn upsert_in(
+    core: TableRef<'_>,
+    layout: Layout,
+    (key, hash): (&[u8], KeyHash),
+    (value, expiry): (&[u8], ExpiryWord),
+    (tools, moment): (&OperationContext<'_>, &Moment<'_>),
+) -> Result<Attempt<Previous>> {
     let mut record = NewRecord { key, value, content: RecordKind::Value, expiry };
     if is_too_long(core, layout, key, value) {
         // A blind write does not depend on the old value, so it uses the same version for all
@@ -183,31 +200,37 @@ pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
             }
         }
     }
-    let step = with_retries(|| upsert_once::<Types<K, V>>(core, hash, record, &tools, moment))?;
-    if let Attempt::Done(_) = step {
-        tools.counters.add(Counter::Upserts, 1);
-        tools.serial.advance();
-    }
-    Ok(step)
+    with_retries(|| {
+        let description = || {
+            // Before any lock.
+            moment.prepare(layout);
+            KeyChange::Put(value, expiry)
+        };
+        let change = || upsert_once(core, layout, (hash, record), tools, moment);
+        match logged(core, tools.logger(), LoggedKey(key, hash), (description, change)) {
+            Ok(step) => step,
+            Err(why) => unlogged(why).map(Some),
+        }
+    })
 }
 
 /// Tries once. Returns `None` if another operation was faster.
 #[inline(always)]
-fn upsert_once<S: HasLayout>(
+fn upsert_once(
     core: TableRef<'_>,
-    hash: KeyHash,
-    record: NewRecord<'_>,
+    layout: Layout,
+    (hash, record): (KeyHash, NewRecord<'_>),
     tools: &OperationContext<'_>,
     moment: &Moment<'_>,
 ) -> Result<Option<Attempt<Previous>>> {
     let Some(entry) = entry_of(core, hash)? else {
         return Ok(None);
     };
-    let found = find_record::<S>(core, entry.address(), record.key, tools.guard);
+    let found = find_in(core, layout, (entry.address(), record.key), tools.guard);
     if let RecordSource::InMemory(current @ InMemory { region: Region::Mutable, .. }) = found
         && record.content == RecordKind::Value
     {
-        match update_in_place(core, current, S::LAYOUT, record, moment) {
+        match update_in_place(core, current, layout, record, moment) {
             InPlace::Done(previous) => {
                 found.count(tools.counters);
                 return Ok(Some(Attempt::Done(previous)));
@@ -217,10 +240,10 @@ fn upsert_once<S: HasLayout>(
         }
     }
     found.check_table(core)?;
-    Ok(match append_record::<S>(core, entry, record, tools.guard, tools.counters) {
+    Ok(match append_in(core, layout, (entry, record), tools.guard, tools.counters) {
         Link::Linked => {
             found.count(tools.counters);
-            Some(Attempt::Done(found.previous(S::LAYOUT, moment)))
+            Some(Attempt::Done(found.previous(layout, moment)))
         }
         Link::Lost => None,
         Link::NoRoom(room) => {

@@ -9,6 +9,7 @@ use crate::statistics::{Counter, Counters};
 use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::table::TableRef;
+use crate::store::wal::TakesEffect;
 
 /// The result of linking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,12 @@ impl Link {
     }
 }
 
+impl TakesEffect for Link {
+    fn took_effect(&self) -> bool {
+        *self == Self::Linked
+    }
+}
+
 /// The number of tries of one attempt, and of attempts of an overtaken operation. Then the
 /// operation lets other tasks run.
 pub(in crate::store) const TRIES: usize = 64;
@@ -47,11 +54,23 @@ pub(in crate::store) fn append_record<S: HasLayout>(
     guard: &Guard<'_>,
     counters: &Counters,
 ) -> Link {
+    append_in(core, S::LAYOUT, (entry, record), guard, counters)
+}
+
+/// As [`append_record`], in a table of any types with this layout.
+#[inline(always)]
+pub(in crate::store) fn append_in(
+    core: TableRef<'_>,
+    layout: Layout,
+    (entry, record): (FoundEntry, NewRecord<'_>),
+    guard: &Guard<'_>,
+    counters: &Counters,
+) -> Link {
     let previous = match entry.address() {
         Address::UNSET => Address::NONE,
-        newest => chain_to_keep::<S>(core, newest, record.key, guard),
+        newest => chain_to_keep(core, layout, (newest, record.key), guard),
     };
-    let table = (core.table.number, S::LAYOUT);
+    let table = (core.table.number, layout);
     let claim = match record.content {
         RecordKind::Tombstone => Claim::Removal,
         RecordKind::Value | RecordKind::InPieces | RecordKind::Piece => Claim::Value,
@@ -59,8 +78,8 @@ pub(in crate::store) fn append_record<S: HasLayout>(
     match link_record(core.store, table, (entry, previous), (record, claim), guard) {
         Ok(address) => {
             counters.add(Counter::Appends, 1);
-            let extents = S::LAYOUT.extents(record.key.len(), record.value.len());
-            counters.add(Counter::AppendedBytes, S::LAYOUT.record_bytes(extents) as u64);
+            let extents = layout.extents(record.key.len(), record.value.len());
+            counters.add(Counter::AppendedBytes, layout.record_bytes(extents) as u64);
             if record.content == RecordKind::Tombstone && previous == Address::NONE {
                 core.index.forget(entry.moved_to(address));
             }
@@ -98,10 +117,10 @@ pub(in crate::store) fn link_record(
 /// scan may still need the record if it is below the scan's moment. Records below the begin of the
 /// log are gone.
 #[inline(always)]
-fn chain_to_keep<S: HasLayout>(
+fn chain_to_keep(
     core: TableRef<'_>,
-    newest: Address,
-    key: &[u8],
+    layout: Layout,
+    (newest, key): (Address, &[u8]),
     guard: &Guard<'_>,
 ) -> Address {
     let pages = core.store.log.pages();
@@ -114,7 +133,7 @@ fn chain_to_keep<S: HasLayout>(
     // A deleted record stays deleted.
     let is_needless = info.previous() < begin
         && (info.is_tombstone()
-            || (info.is_of(core.table.word()) && record.key_equals(S::LAYOUT, key)));
+            || (info.is_of(core.table.word()) && record.key_equals(layout, key)));
     if is_needless && newest >= core.scans.kept_below() { Address::NONE } else { newest }
 }
 

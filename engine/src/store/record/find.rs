@@ -44,6 +44,17 @@ pub(in crate::store) fn find_record<'g, S: HasLayout>(
     key: &[u8],
     guard: &'g Guard<'_>,
 ) -> RecordSource<'g> {
+    find_in(core, S::LAYOUT, (newest, key), guard)
+}
+
+/// As [`find_record`], in a table of any types with this layout.
+#[inline(always)]
+pub(in crate::store) fn find_in<'g>(
+    core: TableRef<'g>,
+    layout: Layout,
+    (newest, key): (Address, &[u8]),
+    guard: &'g Guard<'_>,
+) -> RecordSource<'g> {
     weak_spot::pause();
     let table = core.table.word();
     let pages = core.store.log.pages();
@@ -53,7 +64,7 @@ pub(in crate::store) fn find_record<'g, S: HasLayout>(
         let record = pages.record(address, guard);
         let info = record.info();
         // The table first: a record of another table may have another layout.
-        if info.is_of(table) && record.key_equals(S::LAYOUT, key) {
+        if info.is_of(table) && record.key_equals(layout, key) {
             let region = pages.region(address, guard);
             return RecordSource::InMemory(InMemory { address, record, info, region });
         }

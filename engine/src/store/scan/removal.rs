@@ -13,11 +13,13 @@ use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
 use crate::hybrid_log::{Region, Room};
+use crate::log::{NotAppended, Space};
 use crate::record::{ExpiryWord, HasLayout, NewRecord, RecordKind};
 use crate::statistics::Counter;
 use crate::store::context::OperationContext;
 use crate::store::record::append::{Link, append_record};
 use crate::store::table::{TableInner, TableRef};
+use crate::store::wal::{KeyChange, LoggedKey, logged};
 
 /// The limit of records under one guard: some microseconds.
 const GROUP: usize = 32;
@@ -39,8 +41,11 @@ enum Blocked {
     NoRoom(Room),
     /// Another operation has changed the chain.
     Lost,
-    /// The scan has expired, so its records may have changed in place.
-    Expired(Error),
+    /// The write-ahead log has no space for the entry of the deletion.
+    NoWalSpace(Space),
+    /// The scan has expired, so its records may have changed in place. Or the write-ahead log
+    /// refuses the entry.
+    Failed(Error),
 }
 
 /// Deletes the keys of those candidates that are the newest records of their keys. Returns their
@@ -103,7 +108,8 @@ async fn remove_in_memory<S: HasLayout>(
         match blocked {
             Some(Blocked::Barrier) => core.cut_over().await?,
             Some(Blocked::NoRoom(room)) => core.log.allocator().wait_for_space(room).await?,
-            Some(Blocked::Expired(error)) => return Err(error),
+            Some(Blocked::NoWalSpace(space)) => core.wal()?.wait_for(space).await?,
+            Some(Blocked::Failed(error)) => return Err(error),
             Some(Blocked::Lost) | None => yield_once().await,
         }
     }
@@ -120,7 +126,7 @@ fn try_once<S: HasLayout>(
         return Removal::Blocked(Blocked::Barrier);
     }
     if let Err(error) = pulse.check() {
-        return Removal::Blocked(Blocked::Expired(error));
+        return Removal::Blocked(Blocked::Failed(error));
     }
     let Some(entry) = core.index.find(candidate.hash) else {
         return Removal::Done(false);
@@ -137,7 +143,14 @@ fn try_once<S: HasLayout>(
     );
     let (content, expiry) = (RecordKind::Tombstone, ExpiryWord::NEVER);
     let tombstone = NewRecord { key: candidate.key(), value: &[], content, expiry };
-    match append_record::<S>(core, entry, tombstone, tools.guard, tools.counters) {
+    let key = LoggedKey(candidate.key(), candidate.hash);
+    let link = || append_record::<S>(core, entry, tombstone, tools.guard, tools.counters);
+    let linked = match logged(core, tools.logger(), key, (|| KeyChange::Remove, link)) {
+        Ok(linked) => linked,
+        Err(NotAppended::NoSpace(space)) => return Removal::Blocked(Blocked::NoWalSpace(space)),
+        Err(NotAppended::Refused(error)) => return Removal::Blocked(Blocked::Failed(error)),
+    };
+    match linked {
         Link::Linked => {
             tools.counters.add(Counter::Deletes, 1);
             Removal::Done(true)

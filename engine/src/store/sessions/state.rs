@@ -77,6 +77,10 @@ struct State {
     /// The place in the list of active sessions. It stays set until the checkpoint of that list
     /// ends.
     listed: Option<usize>,
+    /// The operations in the last entry of the session in the write-ahead log.
+    logged: (u64, Serials),
+    /// Whether the write-ahead log lacks the name or the offset.
+    has_unlogged_text: bool,
     /// Whether the session was given its identity while a checkpoint was taken. Then the next
     /// checkpoint must have its commit point in any case.
     is_news: bool,
@@ -136,6 +140,8 @@ impl SessionState {
         let numbers = Numbers { top: point.until, free, put_off: Serials::default() };
         counter.set_serial(numbers.start());
         let (version, name, offset) = (point.version, point.name.clone(), point.offset.clone());
+        let has_unlogged_text = point.has_text();
+        let logged = (point.until, point.excluded.clone());
         let state = State {
             numbers,
             version,
@@ -144,6 +150,8 @@ impl SessionState {
             offset,
             offset_version: 0,
             listed: None,
+            logged,
+            has_unlogged_text,
             is_news: false,
         };
         Self { id, counter, state: Mutex::new(state), kept }
@@ -182,7 +190,59 @@ impl SessionState {
         let count = state.offset.as_ref().map_or(0, |offset| offset.count).saturating_add(1);
         state.offset = Some(Offset { bytes: bytes.to_vec(), serial, count });
         state.offset_version = version;
+        state.has_unlogged_text = true;
         Ok(())
+    }
+
+    /// Passes the commit point of all operations so far to `log`, if the write-ahead log lacks the
+    /// name or the offset.
+    pub(in crate::store) fn log_text<E>(
+        &self,
+        log: impl FnOnce(CommitPoint) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let mut state = self.state();
+        if state.has_unlogged_text {
+            log(state.present(self.counter.serial()))?;
+            state.has_unlogged_text = false;
+        }
+        Ok(())
+    }
+
+    /// Records an entry of the session in the write-ahead log.
+    pub(in crate::store) fn note_logged(&self, until: u64, excluded: Serials) {
+        self.state().logged = (until, excluded);
+    }
+
+    /// Returns the commit point of all operations so far, if the write-ahead log lacks it.
+    pub(in crate::store) fn unlogged_point(&self) -> Option<CommitPoint> {
+        let state = self.state();
+        let point = state.present(self.counter.serial());
+        let is_logged = state.logged.0 == point.until && state.logged.1 == point.excluded;
+        (state.has_unlogged_text || !is_logged).then_some(point)
+    }
+
+    /// Records that the write-ahead log has this commit point.
+    pub(in crate::store) fn note_logged_point(&self, point: &CommitPoint) {
+        let mut state = self.state();
+        state.logged = (point.until, point.excluded.clone());
+        // The session may have set another offset meanwhile.
+        let has_all = state.offset == point.offset && state.name == point.name;
+        state.has_unlogged_text &= !has_all;
+    }
+
+    /// Returns how far the session has come when the next operation has taken effect, or the
+    /// deferred operation with this number.
+    pub(in crate::store) fn point_after(&self, deferred: Option<u64>) -> (u64, Serials) {
+        let state = self.state();
+        let counter = self.counter.serial();
+        match deferred {
+            None => state.numbers.present(counter + 1),
+            Some(serial) => {
+                let (until, mut excluded) = state.numbers.present(counter);
+                excluded.remove(serial);
+                (until, excluded)
+            }
+        }
     }
 
     /// Returns whether the session was forgotten. No checkpoint has it any more.
@@ -323,13 +383,10 @@ impl Kept {
 
 impl State {
     fn present(&self, counter: u64) -> CommitPoint {
-        let Numbers { top, free, put_off } = &self.numbers;
-        let mut free = free.clone();
-        free.remove_lowest(counter - self.numbers.start());
-        let excluded = free.joined(put_off);
+        let (until, excluded) = self.numbers.present(counter);
         let version = self.version.max(self.offset_version);
         let (name, offset) = (self.name.clone(), self.offset.clone());
-        CommitPoint { until: counter.max(*top), excluded, version, name, offset }
+        CommitPoint { until, excluded, version, name, offset }
     }
 }
 
@@ -337,6 +394,14 @@ impl Numbers {
     /// Returns the counter at which no free number has been taken.
     fn start(&self) -> u64 {
         self.top - self.free.len()
+    }
+
+    /// Returns the highest number taken at a count, and the numbers below without an operation that
+    /// has taken effect.
+    fn present(&self, counter: u64) -> (u64, Serials) {
+        let mut free = self.free.clone();
+        free.remove_lowest(counter - self.start());
+        (counter.max(self.top), free.joined(&self.put_off))
     }
 
     /// Applies the counter to the numbers.

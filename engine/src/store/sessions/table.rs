@@ -307,6 +307,23 @@ impl SessionTable {
         forgotten.len()
     }
 
+    /// Returns the commit point of a session that waits to be resumed.
+    pub(in crate::store) fn point(&self, id: SessionId) -> Option<CommitPoint> {
+        self.accounts().waiting.get(&id).map(|waiting| waiting.point.clone())
+    }
+
+    /// Records the points of sessions in the write-ahead log, in `version`. No session is open yet.
+    pub(in crate::store) fn adopt(&self, sessions: BTreeMap<SessionId, CommitPoint>, version: u64) {
+        let mut accounts = self.accounts();
+        debug_assert!(accounts.open.is_empty(), "sessions open after the replay");
+        let mut points = self.points();
+        for (id, point) in sessions {
+            let point = CommitPoint { version, ..point };
+            points.enter(id, &point);
+            accounts.waiting.insert(id, Waiting::new(point));
+        }
+    }
+
     /// Returns the sessions that wait to be resumed.
     pub(crate) fn waiting(&self) -> BTreeMap<SessionId, CommitPoint> {
         let accounts = self.accounts();

@@ -21,6 +21,10 @@ pub(crate) struct CheckpointEntry {
     pub(crate) flushed: u64,
     /// The address at which the version ends.
     pub(crate) end: u64,
+    /// The address in the write-ahead log below which the checkpoint has every change. Absent if it
+    /// is older than that log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wal: Option<u64>,
     /// The token of the image of the index, if it has an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) index: Option<u64>,
@@ -105,6 +109,11 @@ impl CheckpointEntry {
     /// Returns the address at which the version ends.
     pub(crate) fn end(&self) -> Address {
         Address::new(self.end)
+    }
+
+    /// Returns the address from which changes are repeated after the checkpoint.
+    pub(crate) fn wal_cut(&self) -> Address {
+        self.wal.map_or(Address::FIRST, Address::new)
     }
 
     /// Records that the log itself has the whole version, durably. Returns whether this is new.

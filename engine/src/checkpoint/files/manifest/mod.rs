@@ -19,18 +19,22 @@ use crate::base::kinds::Durability;
 use crate::base::wall_clock::WallClock;
 use crate::hybrid_log::{Life, Units};
 use crate::manifest::publish::Publishable;
-use crate::manifest::text::{self, Edition};
+use crate::manifest::text::{self, Edition, Hex};
 use crate::space::RoundHistory;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// The format that this build writes, and the newest that it reads.
 pub(crate) const FORMAT: u32 = 3;
-const EDITION: Edition = Edition { kind: "store", format: FORMAT, features: &[TABLES, EXPIRY] };
+const EDITION: Edition =
+    Edition { kind: "store", format: FORMAT, features: &[TABLES, EXPIRY, WAL] };
 /// The feature of a store with any other table than the first.
 const TABLES: &str = "tables";
 /// The feature of a store with a table whose records have an expiry.
 const EXPIRY: &str = "expiry";
+
+/// The feature of a store with a write-ahead log.
+const WAL: &str = "wal";
 
 /// The manifest of one store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +54,9 @@ pub(crate) struct Manifest {
     #[serde(default, skip_serializing_if = "text::is_zero")]
     pub(crate) clock: u32,
     pub(crate) store: StoreFormat,
+    /// The salt of the write-ahead log, which tells it from all others, in a store that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wal: Option<Hex>,
     /// The history of the rounds of compaction, in a store that compacts by itself, or once did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rounds: Option<RoundHistory>,
@@ -71,12 +78,13 @@ impl Manifest {
         Self {
             kvick: EDITION.kind.to_owned(),
             format: FORMAT,
-            features: features(&store),
+            features: features(&store, None),
             next_token: 1,
             life: Life::FIRST.number(),
             life_begin: Life::FIRST.begin().raw(),
             clock: 0,
             store,
+            wal: None,
             rounds: None,
             checkpoints: Vec::new(),
             indexes: Vec::new(),
@@ -159,9 +167,37 @@ impl Manifest {
         let mut only = self.clone();
         only.checkpoints.retain(|record| record.token == token);
         only.checkpoints.iter_mut().for_each(|record| record.durability = Durability::PowerCut);
+        only.set_wal(None);
         only.passed_over.clear();
         only.drop_images_of_none();
         Some(only)
+    }
+
+    /// Returns the salt of the write-ahead log.
+    pub(crate) fn wal(&self) -> Option<u64> {
+        self.wal.map(|salt| salt.0)
+    }
+
+    /// Sets the write-ahead log. The checkpoints are older than it.
+    pub(crate) fn set_wal(&mut self, salt: Option<u64>) {
+        self.wal = salt.map(Hex);
+        self.features = features(&self.store, self.wal);
+        self.checkpoints.iter_mut().for_each(|record| record.wal = None);
+    }
+
+    /// Gives up the changes after checkpoint `token` in the write-ahead log, which ends at `end`.
+    /// Older checkpoints would repeat them, so they go.
+    pub(crate) fn rewind_wal(&mut self, token: u64, end: Address) {
+        self.checkpoints.retain(|record| record.token == token);
+        self.checkpoints.iter_mut().for_each(|record| record.wal = Some(end.raw()));
+        self.drop_images_of_none();
+    }
+
+    /// Returns the first address of the write-ahead log that a kept checkpoint needs. As for the
+    /// [log](Self::log_needed_from), it is the first of all if no checkpoint survives power cuts.
+    pub(crate) fn wal_needed_from(&self) -> Address {
+        let lowest = self.checkpoints.iter().map(CheckpointEntry::wal_cut).min();
+        lowest.filter(|_| self.newest_safe().is_some()).unwrap_or(Address::FIRST)
     }
 
     /// Drops the images of the index that no checkpoint uses.
@@ -193,7 +229,7 @@ impl Manifest {
 
     /// Replaces the tables of the store.
     pub(crate) fn set_store(&mut self, store: StoreFormat) {
-        self.features = features(&store);
+        self.features = features(&store, self.wal);
         self.store = store;
     }
 
@@ -206,7 +242,7 @@ impl Manifest {
         self.store.check_features(file)?;
         let is_sound = below(&tokens)
             && self.store.has_sound_tables()
-            && self.features == features(&self.store)
+            && self.features == features(&self.store, self.wal)
             && (self.clock == 0 || self.store.has_expiry())
             && below(&images)
             && ascending(tokens)
@@ -222,8 +258,9 @@ impl Manifest {
 }
 
 /// Returns the features that a reader of this store must know.
-fn features(store: &StoreFormat) -> Vec<String> {
-    let needed = [(TABLES, store.has_many_tables()), (EXPIRY, store.has_expiry())];
+fn features(store: &StoreFormat, wal: Option<Hex>) -> Vec<String> {
+    let needed =
+        [(TABLES, store.has_many_tables()), (EXPIRY, store.has_expiry()), (WAL, wal.is_some())];
     needed
         .into_iter()
         .filter(|(_, is_needed)| *is_needed)

@@ -22,6 +22,11 @@ impl DeferredSerial {
         Self { ledger: Arc::clone(ledger), serial: Some(serial) }
     }
 
+    /// Returns the session and the number.
+    fn get(&self) -> Option<(&Arc<SessionState>, u64)> {
+        self.serial.map(|serial| (&self.ledger, serial))
+    }
+
     /// Records that the operation has taken effect, under the guard that is still held.
     fn catch_up(&mut self, core: TableRef<'_>) {
         let serial = self.serial.take().expect("an operation takes effect once");
@@ -52,7 +57,8 @@ impl<M: Operation> Operation for InTurn<M> {
         core: TableRef<'_>,
         tools: OperationContext<'_>,
     ) -> Result<Attempt<M::Output>> {
-        let step = self.modify.attempt(core, tools)?;
+        let deferred = self.turn.as_ref().and_then(DeferredSerial::get);
+        let step = self.modify.attempt(core, OperationContext { deferred, ..tools })?;
         if let (Attempt::Done(_), Some(turn)) = (&step, &mut self.turn) {
             turn.catch_up(core);
         }

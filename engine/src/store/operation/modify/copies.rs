@@ -1,6 +1,6 @@
 //! New values at the tail, from no value or from a value that takes no change in place.
 
-use super::long_values::{scattered, too_long};
+use super::long_values::{long_put, scattered, too_long};
 use super::{Replaced, RmwAttempt};
 use crate::base::address::Address;
 use crate::base::error::Result;
@@ -12,6 +12,7 @@ use crate::store::operation::attempt::{Attempt, Blocked, EntrySnapshot, Types, l
 use crate::store::operation::changes::Change;
 use crate::store::operation::upsert::{check_value, is_too_long};
 use crate::store::record::append::append_record;
+use crate::store::wal::{KeyChange, logged_step};
 
 impl RmwAttempt<'_, '_> {
     /// Changes a value on the device, if a wait has read it.
@@ -71,34 +72,36 @@ impl RmwAttempt<'_, '_> {
     ) -> Result<Option<Attempt<bool>>> {
         let layout = layout::<K, V>();
         let Self { key, entry, .. } = *self;
-        let core = self.core();
-        let OperationContext { guard, counters, .. } = *self.tools;
+        let (core, logged_key, tools) = (self.core(), self.logged_key(), &*self.tools);
+        let logger = tools.logger();
+        let OperationContext { guard, counters, .. } = *tools;
         let version = EntrySnapshot { newest: entry.address(), state };
         let kept = current.map_or(ExpiryWord::NEVER, |replaced| replaced.expiry);
         let expiry = change.expiry(kept);
         let current = current.map(|replaced| replaced.value);
-        if let Some((record, computed)) =
-            scattered(core.log.pages(), self.tools, version, (key, expiry))
+        let append = |record: NewRecord<'_>| {
+            append_record::<Types<K, V>>(core, entry, record, guard, counters).attempt()
+        };
+        if let Some((record, computed)) = scattered(core.log.pages(), tools, version, (key, expiry))
         {
             change.recall(current, computed)?;
-            return Ok(Some(
-                append_record::<Types<K, V>>(core, entry, record, guard, counters).attempt(),
-            ));
+            let put = long_put(core, computed, expiry);
+            return logged_step(core, logger, logged_key, put, || append(record)).map(Some);
         }
         let step = change.apply(current, |new| {
             let Some(new) = new else {
                 let (content, expiry) = (RecordKind::Tombstone, ExpiryWord::NEVER);
                 let record = NewRecord { key, value: &[], content, expiry };
-                return Ok(
-                    append_record::<Types<K, V>>(core, entry, record, guard, counters).attempt()
-                );
+                let remove = || append(record);
+                return logged_step(core, logger, logged_key, KeyChange::Remove, remove);
             };
             check_value::<V>(core, new)?;
             if is_too_long(core, layout, key, new) {
-                return Ok(too_long::<V, C>(version, new));
+                return Ok(too_long::<V, C>(core, version, new));
             }
             let record = NewRecord { key, value: new, content: RecordKind::Value, expiry };
-            Ok(append_record::<Types<K, V>>(core, entry, record, guard, counters).attempt())
+            let put = KeyChange::Put(new, expiry);
+            logged_step(core, logger, logged_key, put, || append(record))
         })?;
         Ok(Some(step.unwrap_or(Attempt::Done(false))))
     }

@@ -4,6 +4,7 @@ use super::{LearntChain, PendingResult, PendingState, Scattered};
 use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
 use crate::base::weak_spot;
+use crate::log::Space;
 use crate::store::operation::attempt::{Blocked, LongValue};
 use crate::store::record::find::find_on_device;
 use crate::store::record::overflow::{read_overflow, write_overflow};
@@ -46,6 +47,7 @@ impl<'a> PendingWait<'a> {
                 core.log.allocator().wait_for_space(room).await?;
                 Ok(PendingResult::Nothing)
             }),
+            Blocked::NoWalSpace(space) => Box::pin(wal_space(core, *space)),
             Blocked::Fuzzy(address) => Box::pin(async move {
                 core.log.wait_until_immutable(address).await?;
                 Ok(PendingResult::Nothing)
@@ -86,19 +88,7 @@ impl<'a> PendingWait<'a> {
             }),
             Blocked::NeedsOverflow(value) => {
                 let key = encode_key();
-                Box::pin(async move {
-                    let LongValue { version, bytes, is_answer } = *value;
-                    let length = bytes.len();
-                    let pieces = write_overflow(core, &key?, &bytes).await?;
-                    let answer = is_answer.then_some(bytes);
-                    let refusal = core.config.disk.map(|disk| {
-                        Error::over_budget(format!(
-                            "disk = {disk}: there is no space for a value of {length} bytes"
-                        ))
-                    });
-                    let value = Scattered { version, pieces, answer, refusal };
-                    Ok(PendingResult::Scattered(value))
-                })
+                Box::pin(async move { scatter(core, &key?, *value).await })
             }
         })
     }
@@ -109,6 +99,27 @@ impl<'a> PendingWait<'a> {
     ) -> Poll<Result<PendingResult>> {
         self.0.as_mut().poll(context)
     }
+}
+
+/// Waits for space in the write-ahead log.
+async fn wal_space(core: TableRef<'_>, space: Space) -> Result<PendingResult> {
+    let wal = core.store.wal.as_ref().expect("only a logged change needs its space");
+    wal.wait_for(space).await?;
+    Ok(PendingResult::Nothing)
+}
+
+/// Stores a long value in pieces.
+async fn scatter(core: TableRef<'_>, key: &[u8], value: LongValue) -> Result<PendingResult> {
+    let LongValue { version, bytes, is_answer } = value;
+    let length = bytes.len();
+    let pieces = write_overflow(core, key, &bytes).await?;
+    let answer = is_answer.then_some(bytes);
+    let refusal = core.config.disk.map(|disk| {
+        Error::over_budget(format!(
+            "disk = {disk}: there is no space for a value of {length} bytes"
+        ))
+    });
+    Ok(PendingResult::Scattered(Scattered { version, pieces, answer, refusal }))
 }
 
 impl fmt::Debug for PendingWait<'_> {

@@ -1,12 +1,16 @@
-//! Names the life of an opening in the manifest, before that life writes its first page.
+//! The maintenance of a store: all of its drivers, from its opening to its end.
 //!
-//! Opening does not do this, so that a store that is only read needs no space on the medium.
+//! One of them names the life of the opening in the manifest, before that life writes its first
+//! page. Opening does not do this, so that a store that is only read needs no space on the medium.
 
 use super::driver::Checkpoints;
 use super::run::unpublished;
 use crate::base::wait::backoff::Backoff;
 use crate::base::wait::wait_either;
+use crate::hybrid_log::HybridLog;
+use crate::opening::ending::{Ending, Maintained};
 use crate::store::StoreInner;
+use std::sync::Arc;
 
 impl Checkpoints {
     /// Publishes the manifest when pages are about to be written, and retries until it succeeds.
@@ -33,5 +37,34 @@ impl Checkpoints {
             }
             backoff.pause(self.handle()).await;
         }
+    }
+}
+
+/// Runs the drivers of a store: of the log, of scans, of checkpoints, of the announcement and of
+/// closing. Resolves when the store is closed.
+pub(crate) async fn maintain(checkpoints: Arc<Checkpoints>, ending: Arc<Ending>) {
+    let closing = ending.drive(checkpoints.save());
+    futures::join!(
+        checkpoints.core().log.maintain(),
+        checkpoints.core().drive_memory(),
+        checkpoints.core().drive_index(checkpoints.handle()),
+        checkpoints.core().drive_scans(checkpoints.handle()),
+        checkpoints.drive(),
+        checkpoints.announce_life(),
+        closing
+    );
+}
+
+impl Maintained for Checkpoints {
+    fn noun(&self) -> &'static str {
+        "store"
+    }
+
+    fn log(&self) -> &HybridLog {
+        &self.core().log
+    }
+
+    fn abandon(&self) {
+        self.jobs().abandon();
     }
 }

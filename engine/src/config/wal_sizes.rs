@@ -1,0 +1,58 @@
+//! The cause that makes operations durable, and the sizes of the write-ahead log.
+
+use super::{ByteSize, Config};
+use crate::base::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
+
+const MEMORY: RangeInclusive<ByteSize> = ByteSize::kib(256)..=ByteSize::gib(64);
+const SIZE: RangeInclusive<ByteSize> = ByteSize::kib(16)..=ByteSize::gib(1 << 18);
+
+/// The bounds of the bytes of one file, powers of two.
+const SEGMENT: [u64; 2] = [2 << 20, 64 << 20];
+/// The write-ahead log has about this many files when a checkpoint is due.
+const SEGMENTS: u64 = 8;
+
+/// The bytes of an entry beside its key and value, with many excluded operations of its session.
+const ENTRY_HEAD: u64 = 4 << 10;
+
+/// The cause that makes the operations of a store durable; in text, its name in lower case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum DurableBy {
+    /// Checkpoints, which have all operations up to some moment.
+    #[default]
+    Checkpoint,
+    /// A write-ahead log beside checkpoints. Each operation can be durable by itself.
+    Wal,
+}
+
+impl Config {
+    /// Returns whether the store has a write-ahead log.
+    pub(crate) fn has_wal(&self) -> bool {
+        self.durability == DurableBy::Wal
+    }
+
+    /// Returns the bytes of one file of a new write-ahead log.
+    pub(crate) fn wal_segment(&self) -> ByteSize {
+        let part = (self.wal_size.bytes() / SEGMENTS).clamp(SEGMENT[0], SEGMENT[1]);
+        ByteSize::new(1 << part.ilog2())
+    }
+
+    /// Returns the bytes of the longest value whose entry fits in the write-ahead log, beside a key
+    /// of `key` bytes. The log takes an entry of half of its pages at once.
+    pub(super) fn wal_value_most(&self, key: u64) -> u64 {
+        (self.wal_memory.bytes() * 3 / 8).saturating_sub(key + ENTRY_HEAD)
+    }
+
+    pub(super) fn check_wal(&self) -> Result<()> {
+        super::geometry::within("wal_memory", self.wal_memory, &MEMORY)?;
+        super::geometry::within("wal_size", self.wal_size, &SIZE)?;
+        if self.has_wal() && self.cache {
+            let what = "a cache drops keys, so its operations are not durable";
+            return Err(Error::invalid(format!("durability = wal: {what}; omit one of them")));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! Opens the write-ahead log of a store, and checks that it belongs to the store.
+
+use super::Opening;
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
+use crate::checkpoint::files::manifest::{CheckpointEntry, Manifest};
+use crate::config::Config;
+use crate::epoch::Epoch;
+use crate::log::handle::FasterLog;
+use crate::log::{self, SharedLog};
+use crate::opening::ending::Maintenance;
+use crate::store::WriteAheadLog;
+
+/// The open write-ahead log of a store.
+pub(super) struct OpenedWal {
+    pub(super) wal: WriteAheadLog,
+    pub(super) maintenance: Maintenance,
+    /// Whether the manifest has changed: it must be published before operations append entries.
+    pub(super) is_news: bool,
+}
+
+impl Opening {
+    /// Opens the write-ahead log for a store that continues from the checkpoint `chosen`, and names
+    /// it in `manifest`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the store has one and the configuration does not. `NotFound` if it is
+    /// missing, `AlreadyExists` if it belongs to another store, `Corrupt` if it lacks entries.
+    /// Those of opening a log.
+    pub(super) async fn open_wal(
+        &self,
+        epoch: &Epoch,
+        manifest: &mut Manifest,
+        chosen: Option<&CheckpointEntry>,
+    ) -> Result<Option<OpenedWal>> {
+        let Some(directory) = self.wal_directory.clone() else {
+            return if manifest.wal().is_some() { Err(unwanted()) } else { Ok(None) };
+        };
+        let place = directory.describe();
+        let salt = self.life.rotate_left(13) ^ 0x6b76_6963_6b77_616c;
+        let around = (directory, self.handle.clone());
+        let opened = log::open_on(epoch.clone(), wal_config(&self.config), around, salt).await?;
+        let SharedLog { log, salt, maintenance } = opened;
+        let is_its_own = manifest.wal() == Some(salt);
+        let (is_known, is_rewound) = (manifest.wal().is_some(), self.token.is_some());
+        if !is_its_own && has_entries(&log) {
+            return Err(foreign(&place));
+        }
+        if !is_its_own && is_known && !is_rewound {
+            return Err(missing(&place));
+        }
+        let mut is_news = !is_its_own;
+        if !is_its_own {
+            manifest.set_wal(Some(salt));
+        }
+        let from = match chosen {
+            // The changes after it are given up, also by older checkpoints.
+            Some(chosen) if is_rewound => {
+                let end = log.committed_until().inner();
+                manifest.rewind_wal(chosen.token, end);
+                is_news = true;
+                end
+            }
+            Some(chosen) if is_its_own => chosen.wal_cut(),
+            _ => Address::FIRST,
+        };
+        check_range(&log, from, &place)?;
+        Ok(Some(OpenedWal { wal: WriteAheadLog::new(log, from), maintenance, is_news }))
+    }
+}
+
+/// Returns the settings of the write-ahead log.
+fn wal_config(config: &Config) -> log::Config {
+    log::Config::default()
+        .with_memory(config.wal_memory)
+        .with_segment_size(config.wal_segment())
+        .with_commit_every(config.commit_every)
+        .with_commit_bytes(config.commit_bytes)
+        .with_depth(config.depth)
+        .with_direct(config.direct)
+        .with_allow_fallback(config.allow_fallback)
+        .with_huge_pages(config.huge_pages)
+}
+
+/// Returns whether a log has, or had, any entry.
+fn has_entries(log: &FasterLog) -> bool {
+    log.committed_until().inner() > Address::FIRST
+}
+
+/// Checks that the log has every entry from `from` on.
+fn check_range(log: &FasterLog, from: Address, place: &str) -> Result<()> {
+    let [begin, end] = [log.begin_address(), log.committed_until()].map(|at| at.inner());
+    if begin <= from && from <= end {
+        return Ok(());
+    }
+    let (from, begin, end) = (from.raw(), begin.raw(), end.raw());
+    Err(Error::lost_entries(&format!(
+        "the write-ahead log in {place} has the entries from {begin} to {end}, and the checkpoint \
+         needs those from {from} on"
+    )))
+}
+
+#[cold]
+fn unwanted() -> Error {
+    Error::invalid(
+        "durability = checkpoint: the store has a write-ahead log, whose operations would be \
+         lost; open it with `durability = \"wal\"`",
+    )
+}
+
+#[cold]
+fn foreign(place: &str) -> Error {
+    Error::already_exists(place, "the write-ahead log of another store; name its own directory")
+}
+
+#[cold]
+fn missing(place: &str) -> Error {
+    Error::not_found(
+        &format!("the write-ahead log of the store is not in {place}"),
+        "name its directory (`wal_directory`), or give up the operations after a checkpoint by \
+         recovering that one by its token",
+    )
+}

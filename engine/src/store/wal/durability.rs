@@ -1,0 +1,48 @@
+//! Makes operations durable by the write-ahead log.
+
+use super::entry::WalEntry;
+use super::write_ahead_log::WriteAheadLog;
+use crate::base::error::{Error, Result};
+use crate::store::inner::StoreInner;
+use crate::store::sessions::state::SessionState;
+
+impl StoreInner {
+    /// Returns the write-ahead log.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the store has none.
+    pub(crate) fn wal(&self) -> Result<&WriteAheadLog> {
+        self.wal.as_ref().ok_or_else(no_wal)
+    }
+
+    /// Makes every operation durable that has ended: of all sessions, or all and those of one
+    /// session, whose point the write-ahead log then has.
+    ///
+    /// # Errors
+    /// As for [`wal`](Self::wal) and [`WriteAheadLog::commit`].
+    pub(crate) async fn sync(&self, ledger: Option<&SessionState>) -> Result<()> {
+        let wal = self.wal()?;
+        let Some(ledger) = ledger else {
+            return wal.commit().await;
+        };
+        let point = ledger.present();
+        // The last operations may have changed nothing, and have no entry.
+        if let Some(id) = ledger.kept_id()
+            && let Some(unlogged) = ledger.unlogged_point()
+        {
+            wal.append(&WalEntry::Session(id, unlogged.clone())).await?;
+            ledger.note_logged_point(&unlogged);
+        }
+        wal.commit().await?;
+        ledger.note_durable(point);
+        Ok(())
+    }
+}
+
+#[cold]
+fn no_wal() -> Error {
+    Error::invalid(
+        "the store has no write-ahead log, so single operations are not durable: open it with \
+         `durability = \"wal\"`, or take checkpoints",
+    )
+}

@@ -1,0 +1,236 @@
+//! An entry of the write-ahead log.
+//!
+//! ```text
+//! +------+-------+-------+---+------------+---------+----------+-----+-------+
+//! | kind | table | flags | 0 | key length | session | expiry 4 | key | value |
+//! +------+-------+-------+---+------------+---------+----------+-----+-------+
+//! session: id 16, until 8, count 4 of excluded ranges, each 8 + 8
+//! ```
+//!
+//! Numbers are little-endian. Session and expiry are there if their flag is. An entry of zeros is a
+//! change that did not take effect. The entry of a session has its name and its offset in place of
+//! a key.
+
+use crate::record::{ExpiryWord, TableNumber};
+use crate::store::sessions::identity::{CommitPoint, Offset, SessionId};
+use crate::store::sessions::serials::Serials;
+
+const VOID: u8 = 0;
+const PUT: u8 = 1;
+const REMOVE: u8 = 2;
+const EXPIRE: u8 = 3;
+const SESSION: u8 = 4;
+
+const HAS_SESSION: u8 = 1;
+const HAS_EXPIRY: u8 = 2;
+
+/// A change of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyChange<'e> {
+    /// The key has this value, until it expires.
+    Put(&'e [u8], ExpiryWord),
+    /// The key is absent.
+    Remove,
+    /// The value of the key expires at another time.
+    Expire(ExpiryWord),
+}
+
+/// The operations of a session after a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionProgress {
+    pub(crate) id: SessionId,
+    pub(crate) until: u64,
+    pub(crate) excluded: Serials,
+}
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WalEntry<'e> {
+    /// Nothing has changed.
+    Void,
+    Change {
+        table: TableNumber,
+        key: &'e [u8],
+        change: KeyChange<'e>,
+        /// The session that has made the change, if it has an identity.
+        session: Option<SessionProgress>,
+    },
+    Session(SessionId, CommitPoint),
+}
+
+impl<'e> WalEntry<'e> {
+    /// Appends the encoded entry to `bytes`.
+    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Void => bytes.resize(bytes.len() + 8, VOID),
+            Self::Change { table, key, change, session } => {
+                let (kind, expiry, value): (u8, ExpiryWord, &[u8]) = match change {
+                    KeyChange::Put(value, expiry) => (PUT, *expiry, value),
+                    KeyChange::Remove => (REMOVE, ExpiryWord::NEVER, &[]),
+                    KeyChange::Expire(expiry) => (EXPIRE, *expiry, &[]),
+                };
+                let expiry = expiry.second();
+                let session_flag = session.as_ref().map_or(0, |_| HAS_SESSION);
+                let flags = session_flag | expiry.map_or(0, |_| HAS_EXPIRY);
+                bytes.extend([kind, table.raw(), flags, 0]);
+                bytes.extend(length_of(key));
+                if let Some(SessionProgress { id, until, excluded }) = session {
+                    encode_progress(bytes, *id, *until, excluded);
+                }
+                bytes.extend(expiry.iter().flat_map(|second| second.to_le_bytes()));
+                bytes.extend_from_slice(key);
+                bytes.extend_from_slice(value);
+            }
+            Self::Session(id, point) => {
+                bytes.extend([SESSION, 0, HAS_SESSION, 0, 0, 0, 0, 0]);
+                encode_progress(bytes, *id, point.until, &point.excluded);
+                let name = point.name.as_deref().unwrap_or_default();
+                bytes.extend(length_of(name.as_bytes()));
+                bytes.extend_from_slice(name.as_bytes());
+                if let Some(Offset { bytes: offset, serial, count }) = &point.offset {
+                    bytes.extend(serial.to_le_bytes());
+                    bytes.extend(count.to_le_bytes());
+                    bytes.extend_from_slice(offset);
+                }
+            }
+        }
+    }
+
+    /// Returns the entry in `bytes`; `None` if they are no entry.
+    pub(super) fn decode(bytes: &'e [u8]) -> Option<Self> {
+        let mut rest = Rest(bytes);
+        let [kind, table, flags, _] = rest.array()?;
+        let key_length = rest.length()?;
+        if kind == VOID {
+            return bytes.iter().all(|byte| *byte == 0).then_some(Self::Void);
+        }
+        let session = if flags & HAS_SESSION == 0 { None } else { Some(rest.progress()?) };
+        if kind == SESSION {
+            return rest.session(session?);
+        }
+        let expiry = if flags & HAS_EXPIRY == 0 {
+            ExpiryWord::NEVER
+        } else {
+            ExpiryWord::from_word(u32::from_le_bytes(rest.array()?).into())
+        };
+        let key = rest.take(key_length)?;
+        let change = match (kind, rest.0) {
+            (PUT, value) => KeyChange::Put(value, expiry),
+            (REMOVE, []) => KeyChange::Remove,
+            (EXPIRE, []) => KeyChange::Expire(expiry),
+            _ => return None,
+        };
+        Some(Self::Change { table: TableNumber::new(table)?, key, change, session })
+    }
+}
+
+fn length_of(bytes: &[u8]) -> [u8; 4] {
+    u32::try_from(bytes.len()).expect("keys and names are short").to_le_bytes()
+}
+
+fn encode_progress(bytes: &mut Vec<u8>, id: SessionId, until: u64, excluded: &Serials) {
+    bytes.extend(id.to_bytes());
+    bytes.extend(until.to_le_bytes());
+    let count = u32::try_from(excluded.ranges().count()).expect("few ranges");
+    bytes.extend(count.to_le_bytes());
+    for range in excluded.ranges() {
+        bytes.extend(range.start().to_le_bytes());
+        bytes.extend(range.end().to_le_bytes());
+    }
+}
+
+/// The bytes of an entry that are not decoded yet.
+struct Rest<'e>(&'e [u8]);
+
+impl<'e> Rest<'e> {
+    fn take(&mut self, length: usize) -> Option<&'e [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    fn length(&mut self) -> Option<usize> {
+        usize::try_from(u32::from_le_bytes(self.array()?)).ok()
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn progress(&mut self) -> Option<SessionProgress> {
+        let id = SessionId::from_bytes(self.array()?);
+        let (until, count) = (self.number()?, self.length()?);
+        let mut ranges = Vec::new();
+        for _ in 0..count {
+            ranges.push([self.number()?, self.number()?]);
+        }
+        Some(SessionProgress { id, until, excluded: Serials::try_from(ranges).ok()? })
+    }
+
+    fn session(mut self, progress: SessionProgress) -> Option<WalEntry<'e>> {
+        let SessionProgress { id, until, excluded } = progress;
+        let length = self.length()?;
+        let name = std::str::from_utf8(self.take(length)?).ok()?;
+        let name = (!name.is_empty()).then(|| name.to_owned());
+        let offset = if self.0.is_empty() {
+            None
+        } else {
+            let (serial, count) = (self.number()?, self.number()?);
+            Some(Offset { bytes: self.0.to_vec(), serial, count })
+        };
+        let point = CommitPoint { until, excluded, version: 0, name, offset };
+        point.is_sound().then_some(WalEntry::Session(id, point))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn entries() -> Vec<WalEntry<'static>> {
+        let (id, table) = (SessionId::new(7, 9), TableNumber::new(5).expect("small"));
+        let excluded = Serials::try_from(vec![[2, 3], [5, 5]]).expect("ranges");
+        let session = Some(SessionProgress { id, until: 8, excluded: excluded.clone() });
+        let offset = Some(Offset { bytes: b"12".to_vec(), serial: 1, count: 4 });
+        let name = Some("partition".to_owned());
+        let point = CommitPoint { until: 8, excluded, version: 0, name, offset };
+        let expiry = ExpiryWord::from_word(1_700_000_000);
+        let change = |change, session| WalEntry::Change { table, key: b"key", change, session };
+        vec![
+            WalEntry::Void,
+            change(KeyChange::Put(b"a value", ExpiryWord::NEVER), None),
+            change(KeyChange::Put(b"", expiry), session.clone()),
+            change(KeyChange::Remove, session),
+            change(KeyChange::Expire(expiry), None),
+            change(KeyChange::Expire(ExpiryWord::NEVER), None),
+            WalEntry::Session(id, point),
+            WalEntry::Session(id, CommitPoint { until: 3, ..CommitPoint::default() }),
+        ]
+    }
+
+    #[test]
+    fn entries_come_back() {
+        for entry in entries() {
+            let mut bytes = Vec::new();
+            entry.encode(&mut bytes);
+            assert_eq!(WalEntry::decode(&bytes), Some(entry));
+        }
+        assert_eq!(WalEntry::decode(&[0; 100]), Some(WalEntry::Void), "of any length");
+    }
+
+    /// The head of an entry is refused, apart from a shorter value or offset.
+    #[test]
+    fn what_is_cut_off_is_another_entry_or_none() {
+        for entry in entries() {
+            let mut bytes = Vec::new();
+            entry.encode(&mut bytes);
+            for length in 0..bytes.len() {
+                assert_ne!(WalEntry::decode(&bytes[..length]), Some(entry.clone()), "{length}");
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Changes of keys, logged if the store has a write-ahead log.
+
+use super::entry::{KeyChange, SessionProgress, WalEntry};
+use super::write_ahead_log::WriteAheadLog;
+use crate::base::error::Result;
+use crate::base::hash::KeyHash;
+use crate::log::NotAppended;
+use crate::store::answers::Previous;
+use crate::store::context::Logger;
+use crate::store::operation::attempt::{Attempt, Blocked};
+use crate::store::table::TableRef;
+
+/// The result of a try to change a key.
+pub(in crate::store) trait TakesEffect {
+    /// Returns whether the key has changed.
+    fn took_effect(&self) -> bool;
+}
+
+/// The key of a change, with its hash.
+#[derive(Clone, Copy)]
+pub(in crate::store) struct LoggedKey<'k>(
+    pub(in crate::store) &'k [u8],
+    pub(in crate::store) KeyHash,
+);
+
+/// Makes a change of a key. With a write-ahead log, the change has an entry if it takes effect.
+///
+/// # Errors
+/// Why the write-ahead log has no space. Then nothing was changed.
+#[inline(always)]
+pub(in crate::store) fn logged<'c, T: TakesEffect>(
+    core: TableRef<'_>,
+    logger: Logger<'_>,
+    key: LoggedKey<'_>,
+    (describe, change): (impl FnOnce() -> KeyChange<'c>, impl FnOnce() -> T),
+) -> Result<T, NotAppended> {
+    match &core.store.wal {
+        Some(wal) if wal.is_live() => log_change(wal, core, logger, key, (describe(), change)),
+        _ => Ok(change()),
+    }
+}
+
+/// As [`logged`], for a change that ends an attempt.
+///
+/// # Errors
+/// The write-ahead log refuses the entry. Then nothing was changed.
+#[inline(always)]
+pub(in crate::store) fn logged_step(
+    core: TableRef<'_>,
+    logger: Logger<'_>,
+    key: LoggedKey<'_>,
+    description: KeyChange<'_>,
+    change: impl FnOnce() -> Attempt<bool>,
+) -> Result<Attempt<bool>> {
+    match logged(core, logger, key, (|| description, change)) {
+        Ok(step) => Ok(step),
+        Err(why) => unlogged(why),
+    }
+}
+
+#[inline(never)]
+fn log_change<T: TakesEffect>(
+    wal: &WriteAheadLog,
+    core: TableRef<'_>,
+    logger: Logger<'_>,
+    LoggedKey(key, hash): LoggedKey<'_>,
+    (description, change): (KeyChange<'_>, impl FnOnce() -> T),
+) -> Result<T, NotAppended> {
+    let session = progress(wal, logger)?;
+    let table = core.table.number;
+    let entry = WalEntry::Change { table, key, change: description, session };
+    let changed = wal.log_change(hash, &entry, logger.guard, (change, T::took_effect))?;
+    if changed.took_effect()
+        && let WalEntry::Change { session: Some(progress), .. } = entry
+        && let Some(ledger) = logger.account()
+    {
+        ledger.note_logged(progress.until, progress.excluded);
+    }
+    Ok(changed)
+}
+
+/// Returns how far the session of an operation has come when the operation takes effect. Logs the
+/// name and the offset of the session first, if they are new.
+fn progress(
+    wal: &WriteAheadLog,
+    logger: Logger<'_>,
+) -> Result<Option<SessionProgress>, NotAppended> {
+    let Some(ledger) = logger.account() else {
+        return Ok(None);
+    };
+    let Some(id) = ledger.kept_id() else {
+        return Ok(None);
+    };
+    ledger.log_text(|point| wal.log_entry(&WalEntry::Session(id, point), logger.guard))?;
+    let (until, excluded) = ledger.point_after(logger.deferred.map(|(_, serial)| serial));
+    Ok(Some(SessionProgress { id, until, excluded }))
+}
+
+/// Returns the step of an attempt whose change had no space in the write-ahead log.
+#[cold]
+pub(in crate::store) fn unlogged<T>(why: NotAppended) -> Result<Attempt<T>> {
+    match why {
+        NotAppended::NoSpace(space) => Ok(Attempt::Blocked(Blocked::NoWalSpace(Box::new(space)))),
+        NotAppended::Refused(error) => Err(error),
+    }
+}
+
+impl TakesEffect for Attempt<Previous> {
+    fn took_effect(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+}
+
+impl TakesEffect for Attempt<bool> {
+    fn took_effect(&self) -> bool {
+        matches!(self, Self::Done(true))
+    }
+}
+
+impl<T: TakesEffect> TakesEffect for Option<T> {
+    fn took_effect(&self) -> bool {
+        self.as_ref().is_some_and(T::took_effect)
+    }
+}
+
+impl<T: TakesEffect> TakesEffect for Result<T> {
+    fn took_effect(&self) -> bool {
+        self.as_ref().is_ok_and(T::took_effect)
+    }
+}

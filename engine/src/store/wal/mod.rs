@@ -1,0 +1,40 @@
+//! The write-ahead log of a store: every change of a key, in the order in which the changes take
+//! effect.
+//!
+//! It is a [`FasterLog`](crate::FasterLog) that shares the epoch of the store. So one version
+//! barrier ends both logs: its *cut* is the end of the write-ahead log at that moment. A checkpoint
+//! has exactly the changes below its cut. Recovery restores a checkpoint, and then repeats the
+//! changes from the cut on ([`replay`]).
+//!
+//! # A logged change
+//! 1. The writer locks the *stripe* of the key ([`stripes`]), under its guard.
+//! 2. It takes space for the entry. Without space it waits, and nothing has happened.
+//! 3. It makes the change.
+//! 4. It writes the entry. A change that another operation was faster than has an entry of zeros.
+//!
+//! No code of the user runs in between: a new value is computed and encoded first.
+//!
+//! # Invariants
+//! 1. The entries of one key are in the order of its changes, since a writer has the stripe from
+//!    the change to its entry. So a replay in the order of the log leaves each key as it was.
+//! 2. The entries of one session are in the order of its operations, since a session does one at a
+//!    time. An entry says up to which operation its session has come. So the recovered point of a
+//!    session has exactly the operations whose changes are there.
+//! 3. An entry is below the cut exactly if its change belongs to the ended version: both are under
+//!    one guard, and the barrier waits for all guards.
+//! 4. The log is durable up to the cut before the checkpoint is published. So entries of a later
+//!    life never lie below a cut.
+//! 5. The log keeps every entry from the oldest cut of a kept checkpoint on.
+//! 6. An entry has the whole new value. So a replay may begin below the cut, and repeats nothing
+//!    wrongly.
+
+mod durability;
+pub(crate) mod entry;
+mod logging;
+mod replay;
+mod stripes;
+mod write_ahead_log;
+
+pub(in crate::store) use entry::KeyChange;
+pub(in crate::store) use logging::{LoggedKey, TakesEffect, logged, logged_step, unlogged};
+pub(crate) use write_ahead_log::WriteAheadLog;

@@ -1,0 +1,155 @@
+//! Repeats the entries of the write-ahead log that a checkpoint does not have.
+//!
+//! It runs when the store is open for its drivers, and not for its users yet. The drivers may flush
+//! pages, grow the index, compact and take checkpoints meanwhile. Such a checkpoint has the entries
+//! that were repeated by then.
+
+use super::entry::{KeyChange, SessionProgress, WalEntry};
+use crate::base::error::{Error, Result};
+use crate::log::LogAddress;
+use crate::record::TableNumber;
+use crate::store::context::OperationContext;
+use crate::store::inner::StoreInner;
+use crate::store::moment::Moment;
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey};
+use crate::store::operation::delete::delete_in;
+use crate::store::operation::future::{Operation, OperationFuture};
+use crate::store::operation::set_expiry::set_expiry_in;
+use crate::store::operation::store_ref::StoreRef;
+use crate::store::operation::upsert::upsert_in;
+use crate::store::sessions::identity::{CommitPoint, SessionId};
+use crate::store::table::{TableInner, TableRef};
+use futures::StreamExt;
+use std::collections::BTreeMap;
+
+/// The result of a replay.
+#[derive(Debug, Default)]
+pub(crate) struct Replayed {
+    /// The number of changes that were repeated.
+    pub(crate) changes: u64,
+    /// The number of bytes of the write-ahead log that were read.
+    pub(crate) bytes: u64,
+}
+
+impl StoreInner {
+    /// Repeats every entry from the cut of the recovered checkpoint on. `tables` are those that are
+    /// not dropped.
+    ///
+    /// # Errors
+    /// `Corrupt` if an entry is damaged. The errors of writes.
+    pub(crate) async fn replay(
+        &self,
+        tables: &BTreeMap<TableNumber, TableInner>,
+    ) -> Result<Replayed> {
+        let wal = self.wal()?;
+        let (begin, end) = (wal.cut(), wal.log().committed_until());
+        let mut sessions = BTreeMap::new();
+        let mut replayed = Replayed::default();
+        if LogAddress::from(begin) < end {
+            let mut entries = wal.log().scan(LogAddress::from(begin)..);
+            while let Some(entry) = entries.next().await {
+                let entry = entry?;
+                let change = WalEntry::decode(&entry.payload);
+                match change.ok_or_else(|| damaged(entry.address))? {
+                    WalEntry::Void => {}
+                    WalEntry::Session(id, point) => note_session(&mut sessions, id, point),
+                    WalEntry::Change { table, key, change, session } => {
+                        // The number of a dropped table is not given again.
+                        if let Some(table) = tables.get(&table) {
+                            repeat(table, key, change).await?;
+                            replayed.changes += 1;
+                        }
+                        if let Some(progress) = session {
+                            note_progress(&mut sessions, progress, |id| self.sessions.point(id));
+                        }
+                    }
+                }
+                wal.note_replayed(entry.next.inner());
+            }
+            replayed.bytes = end.raw().saturating_sub(begin.raw());
+        }
+        self.sessions.adopt(sessions, self.phase.version());
+        wal.transition_to_live();
+        Ok(replayed)
+    }
+}
+
+/// Repeats one change of a key.
+async fn repeat(table: &TableInner, key: &[u8], change: KeyChange<'_>) -> Result<()> {
+    let hash = table.hasher.hash(key);
+    let repeat = Repeat { key: HashedKey { bytes: key, hash }, change };
+    OperationFuture::new(StoreRef::pooled(table), repeat).await
+}
+
+/// A change that is made again.
+struct Repeat<'e> {
+    key: HashedKey<'e>,
+    change: KeyChange<'e>,
+}
+
+impl Operation for Repeat<'_> {
+    type Output = ();
+
+    fn attempt(
+        &mut self,
+        core: TableRef<'_>,
+        mut tools: OperationContext<'_>,
+    ) -> Result<Attempt<()>> {
+        core.check_write()?;
+        if core.must_wait(&tools) {
+            return Ok(Attempt::Blocked(Blocked::VersionBarrier));
+        }
+        let (layout, moment) = (core.table.layout, Moment::before_all(core));
+        let HashedKey { bytes, hash } = self.key;
+        Ok(match self.change {
+            KeyChange::Put(value, expiry) => {
+                let tools = (&tools, &moment);
+                done(upsert_in(core, layout, (bytes, hash), (value, expiry), tools)?)
+            }
+            KeyChange::Remove => done(delete_in(core, layout, (bytes, hash), (&tools, &moment))?),
+            KeyChange::Expire(expiry) => {
+                let tools = (&mut tools, &moment);
+                done(set_expiry_in(core, layout, (self.key, expiry), tools)?)
+            }
+        })
+    }
+
+    fn key(&self) -> Result<Vec<u8>> {
+        Ok(self.key.bytes.to_vec())
+    }
+}
+
+fn done<T>(step: Attempt<T>) -> Attempt<()> {
+    match step {
+        Attempt::Done(_) => Attempt::Done(()),
+        Attempt::Blocked(blocked) => Attempt::Blocked(blocked),
+    }
+}
+
+/// Records a point of a session.
+fn note_session(
+    sessions: &mut BTreeMap<SessionId, CommitPoint>,
+    id: SessionId,
+    point: CommitPoint,
+) {
+    let is_news = sessions.get(&id).is_none_or(|before| point.is_after(before));
+    if is_news {
+        sessions.insert(id, point);
+    }
+}
+
+/// Records how far a session has come. `recovered` returns its point in the checkpoint.
+fn note_progress(
+    sessions: &mut BTreeMap<SessionId, CommitPoint>,
+    SessionProgress { id, until, excluded }: SessionProgress,
+    recovered: impl FnOnce(SessionId) -> Option<CommitPoint>,
+) {
+    let before = sessions.remove(&id).or_else(|| recovered(id)).unwrap_or_default();
+    let point = CommitPoint { until, excluded, ..before.clone() };
+    sessions.insert(id, if point.is_after(&before) { point } else { before });
+}
+
+#[cold]
+fn damaged(address: LogAddress) -> Error {
+    Error::damaged("an entry of the write-ahead log is of no known kind", "log", address.raw())
+}

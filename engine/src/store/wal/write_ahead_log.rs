@@ -1,0 +1,143 @@
+//! The write-ahead log of one open store.
+
+use super::entry::WalEntry;
+use super::stripes::Stripes;
+use crate::base::address::Address;
+use crate::base::error::Result;
+use crate::base::hash::KeyHash;
+use crate::base::wait::wait_until;
+use crate::epoch::Guard;
+use crate::log::handle::FasterLog;
+use crate::log::{LogAddress, NotAppended, Space};
+use event_listener::Event;
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
+
+/// The log, and the locks of the keys.
+#[derive(Debug)]
+pub(crate) struct WriteAheadLog {
+    log: FasterLog,
+    stripes: Stripes,
+    /// The end of the entries that the opening has repeated; `LIVE` from its end on.
+    replayed: AtomicU64,
+    /// Notified when it is live.
+    live: Event,
+}
+
+/// Operations append entries: every entry was repeated.
+const LIVE: u64 = u64::MAX;
+
+impl WriteAheadLog {
+    /// Creates the write-ahead log of a store that has every change below `from`.
+    pub(crate) fn new(log: FasterLog, from: Address) -> Self {
+        Self {
+            log,
+            stripes: Stripes::new(),
+            replayed: AtomicU64::new(from.raw()),
+            live: Event::new(),
+        }
+    }
+
+    pub(crate) fn log(&self) -> &FasterLog {
+        &self.log
+    }
+
+    /// Makes a change of a key, and writes its entry.
+    ///
+    /// # Errors
+    /// Why there is no space for the entry. Then nothing was changed.
+    pub(super) fn log_change<T>(
+        &self,
+        hash: KeyHash,
+        entry: &WalEntry<'_>,
+        guard: &Guard<'_>,
+        (change, took_effect): (impl FnOnce() -> T, impl FnOnce(&T) -> bool),
+    ) -> Result<T, NotAppended> {
+        let mut stripe = self.stripes.lock(hash);
+        let buffer = stripe.buffer();
+        entry.encode(buffer);
+        let space = self.log.inner.appender.reserve(buffer.len(), guard)?;
+        let changed = change();
+        if took_effect(&changed) {
+            space.fill(buffer);
+        }
+        Ok(changed)
+    }
+
+    /// Writes an entry that changes no key.
+    pub(super) fn log_entry(
+        &self,
+        entry: &WalEntry<'_>,
+        guard: &Guard<'_>,
+    ) -> Result<(), NotAppended> {
+        let mut bytes = Vec::new();
+        entry.encode(&mut bytes);
+        self.log.inner.appender.reserve(bytes.len(), guard)?.fill(&bytes);
+        Ok(())
+    }
+
+    /// Waits until there is space for an entry.
+    pub(in crate::store) async fn wait_for(&self, space: Space) -> Result<()> {
+        self.log.inner.appender.wait_for(space).await
+    }
+
+    /// Returns whether operations append entries. Until every entry is repeated, they do not.
+    #[inline(always)]
+    pub(super) fn is_live(&self) -> bool {
+        // Relaxed: the task that opens the store hands it to all others later.
+        self.replayed.load(Ordering::Relaxed) == LIVE
+    }
+
+    /// Returns the end of the changes so far. Called while no change is being made.
+    pub(crate) fn cut(&self) -> Address {
+        // Relaxed: the barrier orders it.
+        match self.replayed.load(Ordering::Relaxed) {
+            LIVE => self.log.tail_address().inner(),
+            replayed => Address::new(replayed),
+        }
+    }
+
+    /// Records that the store has every change below `until`.
+    pub(super) fn note_replayed(&self, until: Address) {
+        self.replayed.store(until.raw(), Ordering::Relaxed);
+    }
+
+    /// Records that operations append entries from now on.
+    pub(super) fn transition_to_live(&self) {
+        self.replayed.store(LIVE, Ordering::Relaxed);
+        self.live.notify(usize::MAX);
+    }
+
+    /// Appends an entry, outside of the operations of the store.
+    pub(super) async fn append(&self, entry: &WalEntry<'_>) -> Result<()> {
+        let mut bytes = Vec::new();
+        entry.encode(&mut bytes);
+        self.log.append(&bytes).await.map(drop)
+    }
+
+    /// Waits until operations have appended entries up to `address`.
+    pub(crate) async fn reached(&self, address: u64) {
+        wait_until(&self.live, || self.is_live().then_some(())).await;
+        self.log.inner.memory.log().reached(address).await;
+    }
+
+    /// Makes every entry durable that was written so far.
+    ///
+    /// # Errors
+    /// `StorageFull` while its device is full; `Poisoned`, `Closed`.
+    pub(crate) async fn commit(&self) -> Result<()> {
+        self.log.commit().await.map(drop)
+    }
+
+    /// Removes the entries below `from`, which no checkpoint needs, and makes that durable.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    pub(crate) async fn truncate(&self, from: Address) -> Result<()> {
+        let from = LogAddress::from(from);
+        if from <= self.log.begin_address() {
+            return Ok(());
+        }
+        self.log.truncate_until(from).await?;
+        self.commit().await
+    }
+}

@@ -1,0 +1,89 @@
+//! The write-ahead log repeats the changes of a key in their order, whatever the schedule.
+
+use super::{OnShuttle, SCHEDULES, shuttle_config};
+use kvick::config::{ByteSize, DurableBy};
+use kvick::io::MemoryDirectory;
+use kvick::runtime::Handle;
+use kvick::{Config, FasterKv, Session, WeakSpots};
+use shuttle::future::block_on;
+use shuttle::scheduler::RandomScheduler;
+use std::sync::Arc;
+use tests::numbers::{Growing, Number};
+use tests::simulated::two_pages;
+
+fn config() -> Config {
+    two_pages()
+        .with_durability(DurableBy::Wal)
+        .with_wal_memory(ByteSize::kib(256))
+        .with_commit_every(None)
+        .with_checkpoint_on_close(false)
+}
+
+async fn open<V: Number>([store, wal]: &[MemoryDirectory; 2], seed: u64) -> FasterKv<u64, V> {
+    let store = FasterKv::builder(config())
+        .runtime(Handle::custom(Arc::new(OnShuttle)))
+        .directory(Arc::new(store.clone()))
+        .wal_directory(Arc::new(wal.clone()))
+        .seed(seed)
+        .open_in_directory();
+    store.await.expect("a store in memory opens")
+}
+
+/// Updates key 1, and then sets it twice.
+async fn change<V: Number>(mut session: Session<u64, V>, which: u64) -> Session<u64, V> {
+    let raise = |value: Option<V>| V::of(1 + value.map_or(0, V::get));
+    session.rmw(&1, raise).await.expect("sound memory");
+    for step in 0..2 {
+        session.upsert(&1, &V::of(10 * which + step)).await.expect("sound memory");
+    }
+    session
+}
+
+/// Two threads change one key. Then the store opens again from its write-ahead log alone.
+fn repeated<V: Number>(no_stripe: bool) {
+    let places = [MemoryDirectory::new(), MemoryDirectory::new()];
+    let store = block_on(open::<V>(&places, 1));
+    WeakSpots { no_stripe, pauses: 3, ..WeakSpots::NONE }.set();
+    let sessions = [1, 2].map(|which| (which, store.session().expect("open")));
+    let threads = sessions
+        .map(|(which, session)| shuttle::thread::spawn(move || block_on(change(session, which))));
+    let sessions = threads.map(|thread| thread.join().expect("no panic"));
+    WeakSpots::NONE.set();
+    drop(sessions);
+    let found = block_on(store.read(&1)).expect("sound memory");
+    block_on(store.close()).expect("closes");
+    let store = block_on(open::<V>(&places, 2));
+    let again = block_on(store.read(&1)).expect("sound memory");
+    let [found, again] = [found, again].map(|value| value.map(V::get));
+    assert!(found == again, "the changes are in another order: {found:?}, then {again:?}");
+    block_on(store.close()).expect("closes");
+}
+
+fn schedules<V: Number>(no_stripe: bool) {
+    // A control ends with its first failure.
+    let schedules = if no_stripe { 4 * SCHEDULES } else { SCHEDULES / 4 };
+    let runner = shuttle::Runner::new(RandomScheduler::new(schedules), shuttle_config());
+    runner.run(move || repeated::<V>(no_stripe));
+}
+
+#[test]
+fn words_are_repeated_in_their_order() {
+    schedules::<u64>(false);
+}
+
+#[test]
+fn bytes_are_repeated_in_their_order() {
+    schedules::<Growing>(false);
+}
+
+#[test]
+#[should_panic(expected = "the changes are in another order")]
+fn words_need_the_stripe() {
+    schedules::<u64>(true);
+}
+
+#[test]
+#[should_panic(expected = "the changes are in another order")]
+fn bytes_need_the_stripe() {
+    schedules::<Growing>(true);
+}
