@@ -202,6 +202,11 @@ impl Database {
         self.core().sessions.forget_one(id)
     }
 
+    /// See [`FasterKv::forget_session_named`](crate::FasterKv::forget_session_named).
+    pub fn forget_session_named(&self, name: &str) -> Result<bool> {
+        self.core().sessions.forget_named(name)
+    }
+
     /// See [`FasterKv::forget_sessions`](crate::FasterKv::forget_sessions).
     pub fn forget_sessions(&self, is_over: impl FnMut(Id, &CommitPoint) -> bool) -> usize {
         self.core().sessions.forget(is_over)

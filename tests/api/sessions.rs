@@ -247,6 +247,7 @@ fn a_forgotten_name_begins_anew() -> Result<()> {
         drop(session);
         store.checkpoint().await?;
         assert!(store.forget_session(id));
+        assert!(!store.forget_session_named("one")?, "once");
         let mut session = store.session_named("one")?;
         assert_eq!((session.id(), session.serial(), session.offset()), (id, 0, None));
         session.upsert(&1, &10).await?;
@@ -255,6 +256,16 @@ fn a_forgotten_name_begins_anew() -> Result<()> {
         let store = open(&directory).await?;
         let session = store.session_named("one")?;
         assert_eq!((session.serial(), session.offset()), (1, None));
+        assert!(!store.forget_session_named("one")?, "it is open");
+        drop(session);
+        assert!(!store.forget_session_named("another")?);
+        assert_eq!(store.recovered_sessions().len(), 1);
+        assert!(store.forget_session_named("one")?);
+        let error = store.forget_session_named("").expect_err("no name");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+        store.close().await?;
+        let store = open(&directory).await?;
+        assert_eq!(store.session_named("one")?.serial(), 0);
         store.close().await
     })
 }

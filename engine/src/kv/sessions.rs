@@ -26,7 +26,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// A name of 1 to 128 bytes is an identity that needs no list: each opening of the store finds
     /// the session of a worker or of a partition again. Checkpoints keep it from its first
     /// operation or [offset](Session::set_offset) on, until it is
-    /// [forgotten](Self::forget_session).
+    /// [forgotten](Self::forget_session_named).
     ///
     /// Together with an offset each message of a queue is done once, over any number of crashes.
     /// The operations of a message must be the same each time, and on one key each:
@@ -156,6 +156,18 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// number of openings.
     pub fn forget_session(&self, id: Id) -> bool {
         self.database.forget_session(id)
+    }
+
+    /// Forgets the [named](Self::session_named) session that waits, and returns whether there was
+    /// one.
+    ///
+    /// The next session with that name begins anew. Checkpoints keep it as
+    /// [`forget_session`](Self::forget_session) says.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a name that is empty or too long.
+    pub fn forget_session_named(&self, name: &str) -> Result<bool> {
+        self.database.forget_session_named(name)
     }
 
     /// Forgets the sessions that wait to be resumed for which `is_over` holds, and returns their

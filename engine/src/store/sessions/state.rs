@@ -434,6 +434,11 @@ impl Waiting {
         Self { kept: Arc::new(Kept { durable, is_forgotten }), point, ledger: Weak::new() }
     }
 
+    /// Returns whether it is the session with this name.
+    pub(in crate::store) fn is_named(&self, name: &str) -> bool {
+        self.point.name.as_deref() == Some(name)
+    }
+
     /// Records that the session was forgotten, for all of its accounts.
     pub(in crate::store) fn transition_to_forgotten(&self) {
         // Relaxed: the caller holds the lock of the accounts, which orders it.

@@ -198,7 +198,7 @@ impl SessionTable {
         }
         let ledger = match accounts.waiting.entry(id) {
             Entry::Vacant(_) => SessionState::named((id, name), counter),
-            Entry::Occupied(waiting) if waiting.get().point.name.as_deref() == Some(name) => {
+            Entry::Occupied(waiting) if waiting.get().is_named(name) => {
                 SessionState::resumed(id, waiting.remove(), counter)
             }
             Entry::Occupied(_) => {
@@ -280,6 +280,18 @@ impl SessionTable {
     /// Drops one session as [`forget`](Self::forget) does. Returns whether it was waiting.
     pub(crate) fn forget_one(&self, id: SessionId) -> bool {
         self.forget_waiting([(id, None)]) == 1
+    }
+
+    /// Drops the session with a name as [`forget`](Self::forget) does. Returns whether it was
+    /// waiting.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a name that is empty or too long.
+    pub(crate) fn forget_named(&self, name: &str) -> Result<bool> {
+        let id = SessionId::named(name)?;
+        // Another name may have the same identity.
+        let is_its = self.accounts().waiting.get(&id).is_some_and(|waiting| waiting.is_named(name));
+        Ok(is_its && self.forget_one(id))
     }
 
     /// Drops those of the sessions that wait, at this commit point or at any. Returns their number.
