@@ -115,6 +115,9 @@ fn ask_durable(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
 }
 
 fn ask_expiring(asked: &mut Asked, store: &FasterKv<u64, Expiring<u64>>) {
+    let items = [(1, 1, Expiry::never())];
+    ask(asked, "expiry.rs", "upsert_many_with", || store.upsert_many_with(&items));
+    ask(asked, "expiry.rs", "upsert_each_with", || store.upsert_each_with(items));
     ask(asked, "computed.rs", "try_get_or_insert_expiring", || {
         store.try_get_or_insert_expiring(&1, async || Ok::<_, Error>((1, Expiry::never())))
     });
@@ -129,7 +132,7 @@ fn ask_database(asked: &mut Asked, database: &Database) {
     ask(asked, "database.rs", "drop_table", || database.drop_table("it"));
     ask(asked, "database.rs", "delete_checkpoint", || database.delete_checkpoint(token));
     ask(asked, "database.rs", "prune_checkpoints", || database.prune_checkpoints(1));
-    ask(asked, "database.rs", "compact", || database.compact());
+    ask(asked, "database.rs", "compact", || database.compact().into_future());
     ask(asked, "database.rs", "flush", || database.flush());
     ask(asked, "database.rs", "flush_and_evict", || database.flush_and_evict());
     ask(asked, "database.rs", "set_memory", || database.set_memory(ByteSize::mib(1)));

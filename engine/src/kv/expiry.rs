@@ -1,9 +1,12 @@
 //! The operations of the handle on the expiry of keys.
 
 use super::FasterKv;
+use crate::base::error::Result;
 use crate::codec::{Expires, Key};
 use crate::futures;
 use crate::store::expiry::Expiry;
+use crate::store::operation::batch;
+use std::borrow::Borrow;
 
 impl<K: Key + ?Sized, V: Expires + ?Sized> FasterKv<K, V> {
     /// See [`Session::upsert_with`](crate::Session::upsert_with).
@@ -15,6 +18,27 @@ impl<K: Key + ?Sized, V: Expires + ?Sized> FasterKv<K, V> {
         expiry: Expiry,
     ) -> futures::UpsertWith<'a, K, V> {
         futures::UpsertWith::new(self.access(), key, value, expiry)
+    }
+
+    /// See [`Session::upsert_many_with`](crate::Session::upsert_many_with).
+    pub async fn upsert_many_with<Q, W>(&self, items: &[(Q, W, Expiry)]) -> Result<()>
+    where
+        Q: Borrow<K::Item>,
+        W: Borrow<V::Item>,
+    {
+        batch::upsert_many_with::<K, V, Q, W>(self.access(), items).await
+    }
+
+    /// See [`Session::upsert_each_with`](crate::Session::upsert_each_with).
+    pub async fn upsert_each_with<Q, W>(
+        &self,
+        items: impl IntoIterator<Item = (Q, W, Expiry)>,
+    ) -> Result<()>
+    where
+        Q: Borrow<K::Item>,
+        W: Borrow<V::Item>,
+    {
+        batch::upsert_each_with::<K, V, Q, W>(self.access(), items).await
     }
 
     /// See [`Session::insert_with`](crate::Session::insert_with).

@@ -2,9 +2,12 @@
 
 use super::Session;
 use super::place::Place;
+use crate::base::error::Result;
 use crate::codec::{Expires, Key};
 use crate::futures;
 use crate::store::expiry::Expiry;
+use crate::store::operation::batch;
+use std::borrow::Borrow;
 
 impl<K: Key + ?Sized, V: Expires + ?Sized, P: Place> Session<K, V, P> {
     /// Sets the value of `key` like [`upsert`](Self::upsert), and when it expires.
@@ -28,6 +31,57 @@ impl<K: Key + ?Sized, V: Expires + ?Sized, P: Place> Session<K, V, P> {
         expiry: Expiry,
     ) -> futures::UpsertWith<'a, K, V> {
         futures::UpsertWith::new(self.access(), key, value, expiry)
+    }
+
+    /// Sets many values like [`upsert_many`](Self::upsert_many), and when each of them expires.
+    ///
+    /// # Errors
+    /// As for [`upsert`](Self::upsert); the values before the failing one are set.
+    ///
+    /// # Cancel safety
+    /// Some values from the start are set, and no later ones.
+    pub async fn upsert_many_with<Q, W>(&mut self, items: &[(Q, W, Expiry)]) -> Result<()>
+    where
+        Q: Borrow<K::Item>,
+        W: Borrow<V::Item>,
+    {
+        batch::upsert_many_with::<K, V, Q, W>(self.access(), items).await
+    }
+
+    /// Sets the values of an iterator like [`upsert_each`](Self::upsert_each), and when each of
+    /// them expires.
+    ///
+    /// ```
+    /// # use kvick::codec::Expiring;
+    /// # use kvick::config::Backend;
+    /// # use kvick::session::Expiry;
+    /// # use kvick::{Config, FasterKv};
+    /// # use std::time::Duration;
+    /// # kvick::runtime::block_on(async {
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let tokens: FasterKv<u64, Expiring<str>> = FasterKv::open("unused", config).await?;
+    /// let hour = Expiry::after(Duration::from_secs(3600));
+    /// tokens.upsert_each_with((0..1000).map(|n| (n, format!("token {n}"), hour))).await?;
+    /// assert_eq!(tokens.read(&7).await?.as_deref(), Some("token 7"));
+    /// assert!(tokens.expiry(&7).await?.is_some_and(|expiry| expiry.time().is_some()));
+    /// # tokens.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`upsert`](Self::upsert); the values before the failing one are set.
+    ///
+    /// # Cancel safety
+    /// Some values from the start are set, and no later ones.
+    pub async fn upsert_each_with<Q, W>(
+        &mut self,
+        items: impl IntoIterator<Item = (Q, W, Expiry)>,
+    ) -> Result<()>
+    where
+        Q: Borrow<K::Item>,
+        W: Borrow<V::Item>,
+    {
+        batch::upsert_each_with::<K, V, Q, W>(self.access(), items).await
     }
 
     /// Sets the value of `key` if it has none, and when it expires. Returns whether it did.

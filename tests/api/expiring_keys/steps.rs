@@ -33,6 +33,7 @@ pub(super) enum Op {
     UpsertWith,
     UpsertWithLast,
     UpsertMany,
+    UpsertManyWith,
     Rmw,
     RmwMany,
     Keep,
@@ -54,7 +55,7 @@ pub(super) enum Op {
     Persist,
 }
 
-pub(super) const OPS: [Op; 29] = [
+pub(super) const OPS: [Op; 30] = [
     Op::Read,
     Op::ReadWith,
     Op::TryRead,
@@ -65,6 +66,7 @@ pub(super) const OPS: [Op; 29] = [
     Op::UpsertWith,
     Op::UpsertWithLast,
     Op::UpsertMany,
+    Op::UpsertManyWith,
     Op::Rmw,
     Op::RmwMany,
     Op::Keep,
@@ -262,6 +264,10 @@ where
             Op::UpsertMany => {
                 table.upsert_many(&[(*key, new.clone())]).await?;
                 Some(fresh)
+            }
+            Op::UpsertManyWith => {
+                table.upsert_many_with(&[(*key, new.clone(), at(step.later))]).await?;
+                Some((*number, Some(step.later)))
             }
             Op::Insert => {
                 let inserted = table.insert_if_absent(key, new.borrow()).await?;

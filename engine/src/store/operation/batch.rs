@@ -17,8 +17,10 @@ mod in_turn;
 mod modify;
 mod read;
 
-pub(crate) use blind::{delete_many, upsert_many};
-pub(crate) use each::{delete_each, insert_each, read_each, rmw_each, upsert_each};
+pub(crate) use blind::{delete_many, upsert_many, upsert_many_with};
+pub(crate) use each::{
+    delete_each, insert_each, read_each, rmw_each, upsert_each, upsert_each_with,
+};
 pub(crate) use modify::{insert_many, rmw_many};
 pub(crate) use read::read_many;
 

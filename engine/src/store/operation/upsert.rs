@@ -101,13 +101,30 @@ impl<K: Key + ?Sized, V: Expires + ?Sized> Operation for UpsertWith<'_, K, V> {
     ) -> Result<Attempt<Previous>> {
         let bytes = encode_key::<K>(self.key)?;
         let key = hashed::<K>(core, bytes.as_ref())?;
-        let moment = Moment::new(core);
-        let value = (self.value, self.expiry.word(&moment));
-        upsert_hashed::<K, V>(core, key, value, tools, &moment)
+        Self { ..*self }.attempt_hashed(core, key, tools, &Moment::new(core))
     }
 
     fn key(&self) -> Result<Vec<u8>> {
         owned_key::<K>(self.key)
+    }
+}
+
+impl<'k, K: Key + ?Sized, V: Expires + ?Sized> BlindWrite<'k, K> for UpsertWith<'k, K, V> {
+    #[inline(always)]
+    fn key_item(&self) -> &'k K::Item {
+        self.key
+    }
+
+    #[inline(always)]
+    fn attempt_hashed(
+        self,
+        core: TableRef<'_>,
+        key: HashedKey<'_>,
+        tools: OperationContext<'_>,
+        moment: &Moment<'_>,
+    ) -> Result<Attempt<Previous>> {
+        let value = (self.value, self.expiry.word(moment));
+        upsert_hashed::<K, V>(core, key, value, tools, moment)
     }
 }
 

@@ -2,15 +2,16 @@
 
 use super::{GROUP, stage};
 use crate::base::error::Result;
-use crate::codec::{Key, Value};
+use crate::codec::{Expires, Key, Value};
 use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
+use crate::store::expiry::Expiry;
 use crate::store::moment::Moment;
 use crate::store::operation::attempt::Attempt;
 use crate::store::operation::delete::Delete;
 use crate::store::operation::future::{BlindWrite, OperationFuture};
 use crate::store::operation::store_ref::StoreRef;
-use crate::store::operation::upsert::Upsert;
+use crate::store::operation::upsert::{Upsert, UpsertWith};
 use crate::store::table::TableRef;
 use std::borrow::Borrow;
 
@@ -27,6 +28,23 @@ where
 {
     let upsert = |(key, value): &'p (Q, W)| Upsert::<K, V>::new(key.borrow(), value.borrow());
     write_each::<K, _, _>(access, pairs, upsert, |_| ())
+}
+
+/// Sets values that expire, in their order. The later value stays if two have the same key.
+pub(crate) fn upsert_many_with<'p, K, V, Q, W>(
+    access: StoreRef<'p>,
+    items: &'p [(Q, W, Expiry)],
+) -> impl Future<Output = Result<()>> + use<'p, K, V, Q, W>
+where
+    K: Key + ?Sized,
+    V: Expires + ?Sized,
+    Q: Borrow<K::Item>,
+    W: Borrow<V::Item>,
+{
+    let upsert = |(key, value, expiry): &'p (Q, W, Expiry)| {
+        UpsertWith::<K, V>::new(key.borrow(), value.borrow(), *expiry)
+    };
+    write_each::<K, _, _>(access, items, upsert, |_| ())
 }
 
 /// Deletes `keys` in their order. The answers are in the same order.

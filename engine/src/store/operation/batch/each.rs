@@ -1,10 +1,11 @@
 //! Batches of the items of an iterator. They collect a few items at a time, so an iterator may be
 //! longer than memory.
 
-use super::{GROUP, delete_many, insert_many, read_many, rmw_many, upsert_many};
+use super::{GROUP, delete_many, insert_many, read_many, rmw_many, upsert_many, upsert_many_with};
 use crate::base::error::Result;
-use crate::codec::{Key, Value};
+use crate::codec::{Expires, Key, Value};
 use crate::store::answers::Previous;
+use crate::store::expiry::Expiry;
 use crate::store::operation::store_ref::StoreRef;
 use std::borrow::Borrow;
 use std::iter::Fuse;
@@ -48,6 +49,24 @@ where
     let mut pairs = pairs.into_iter().fuse();
     while let Some(next) = next_items(&mut pairs, GROUP) {
         upsert_many::<K, V, Q, W>(access.reborrow(), &next).await?;
+    }
+    Ok(())
+}
+
+/// Sets values that expire, in their order. The later value stays if two have the same key.
+pub(crate) async fn upsert_each_with<K, V, Q, W>(
+    mut access: StoreRef<'_>,
+    items: impl IntoIterator<Item = (Q, W, Expiry)>,
+) -> Result<()>
+where
+    K: Key + ?Sized,
+    V: Expires + ?Sized,
+    Q: Borrow<K::Item>,
+    W: Borrow<V::Item>,
+{
+    let mut items = items.into_iter().fuse();
+    while let Some(next) = next_items(&mut items, GROUP) {
+        upsert_many_with::<K, V, Q, W>(access.reborrow(), &next).await?;
     }
     Ok(())
 }
