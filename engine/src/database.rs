@@ -4,7 +4,7 @@ use crate::backup;
 use crate::base::error::{Error, Result};
 use crate::base::health::Health;
 use crate::checkpoint::{Info, RemovalJob, Request, StoreFormat, TableChange, TableFormat, Token};
-use crate::compaction::{Compacted, Wish};
+use crate::compaction::DatabaseRequest;
 use crate::config::{ByteSize, Config};
 use crate::lifecycle::StoreLifecycle;
 use crate::record::TableNumber;
@@ -239,8 +239,8 @@ impl Database {
     }
 
     /// See [`FasterKv::compact`](crate::FasterKv::compact).
-    pub async fn compact(&self) -> Result<Compacted> {
-        self.lifecycle.compaction.compact(Wish::ALL).await
+    pub fn compact(&self) -> DatabaseRequest<'_> {
+        DatabaseRequest::new(&self.lifecycle.compaction)
     }
 
     /// See [`FasterKv::checkpoints`](crate::FasterKv::checkpoints).

@@ -366,7 +366,7 @@ async fn live(
             10..13 => {
                 // Beside the operations that follow, if its future is dropped.
                 let polls = if random.chance(0.7) { 1 } else { u32::MAX };
-                AtMost::new(polls, Box::pin(life.database.compact())).await.transpose()?;
+                AtMost::new(polls, life.database.compact().into_future()).await.transpose()?;
             }
             13..30 => site.handle.sleep(Duration::from_millis(random.below(900))).await,
             _ => life.operate(known, &mut session, &mut random).await?,

@@ -21,8 +21,7 @@ mod rounds;
 mod wish;
 
 pub(crate) use driver::Compaction;
-pub use request::CompactionRequest as Request;
-pub(crate) use wish::Wish;
+pub use request::{CompactionRequest as Request, DatabaseRequest};
 
 use crate::store::Round;
 

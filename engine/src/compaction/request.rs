@@ -37,20 +37,19 @@ use std::sync::Arc;
 /// ```
 #[must_use = "a compaction begins when the request is awaited"]
 pub struct CompactionRequest<'s, K: Key + ?Sized, V: Value + ?Sized> {
-    compaction: &'s Compaction,
+    whole: DatabaseRequest<'s>,
     table: &'s Arc<TableInner>,
-    wish: Wish,
     _types: Types<K, V>,
 }
 
 impl<'s, K: Key + ?Sized, V: Value + ?Sized> CompactionRequest<'s, K, V> {
     pub(crate) fn new(compaction: &'s Compaction, table: &'s Arc<TableInner>) -> Self {
-        Self { compaction, table, wish: Wish::ALL, _types: PhantomData }
+        Self { whole: DatabaseRequest::new(compaction), table, _types: PhantomData }
     }
 
     /// Compacts only about the oldest `bytes` of the log, in whole pages.
     pub fn oldest(mut self, bytes: ByteSize) -> Self {
-        self.wish.bytes = bytes.bytes();
+        self.whole = self.whole.oldest(bytes);
         self
     }
 
@@ -67,7 +66,7 @@ impl<'s, K: Key + ?Sized, V: Value + ?Sized> CompactionRequest<'s, K, V> {
     {
         let keeps =
             move |key: &[u8], value: &[u8]| Ok(keep(view_key::<K>(key)?, view_value::<V>(value)?));
-        self.wish.filter = Some(Filter::new(Arc::clone(self.table), Box::new(keeps)));
+        self.whole.wish.filter = Some(Filter::new(Arc::clone(self.table), Box::new(keeps)));
         self
     }
 }
@@ -85,12 +84,50 @@ impl<'s, K: Key + ?Sized, V: Value + ?Sized> IntoFuture for CompactionRequest<'s
     /// # Cancel safety
     /// The compaction continues if the future is dropped.
     fn into_future(self) -> BoxFuture<'s, Result<Compacted>> {
+        self.whole.into_future()
+    }
+}
+
+/// Options for a compaction of all tables of a database. Await the request to compact.
+///
+/// By default it compacts the whole log.
+#[derive(Debug)]
+#[must_use = "a compaction begins when the request is awaited"]
+pub struct DatabaseRequest<'s> {
+    compaction: &'s Compaction,
+    wish: Wish,
+}
+
+impl<'s> DatabaseRequest<'s> {
+    pub(crate) fn new(compaction: &'s Compaction) -> Self {
+        Self { compaction, wish: Wish::ALL }
+    }
+
+    /// Compacts only about the oldest `bytes` of the log, in whole pages.
+    pub fn oldest(mut self, bytes: ByteSize) -> Self {
+        self.wish.bytes = bytes.bytes();
+        self
+    }
+}
+
+impl<'s> IntoFuture for DatabaseRequest<'s> {
+    type Output = Result<Compacted>;
+    type IntoFuture = BoxFuture<'s, Result<Compacted>>;
+
+    /// Compacts.
+    ///
+    /// # Errors
+    /// As for [`compact`](crate::FasterKv::compact).
+    ///
+    /// # Cancel safety
+    /// The compaction continues if the future is dropped.
+    fn into_future(self) -> BoxFuture<'s, Result<Compacted>> {
         Box::pin(self.compaction.compact(self.wish))
     }
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for CompactionRequest<'_, K, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("CompactionRequest").field(&self.wish).finish()
+        formatter.debug_tuple("CompactionRequest").field(&self.whole.wish).finish()
     }
 }
