@@ -159,7 +159,10 @@ impl Error {
     #[cold]
     pub(crate) fn in_use(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref().display();
-        Self::new(ErrorKind::InUse, format!("{path} is open elsewhere"))
+        Self::new(
+            ErrorKind::InUse,
+            format!("{path} is open already, in this process or another one"),
+        )
     }
 
     /// Creates the error of an open session. `id` is its identity.

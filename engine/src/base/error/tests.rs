@@ -55,8 +55,8 @@ fn text_names_the_place_and_the_way_out() {
         (Error::closed(), "the store is closed; open it again"),
         (
             Error::in_use("/data"),
-            "/data is open elsewhere; close it there, or wait a moment if that process was just \
-             killed",
+            "/data is open already, in this process or another one; close it there, or wait a \
+             moment if that process was just killed",
         ),
         (
             Error::already_exists("/data", "a store"),
