@@ -45,6 +45,13 @@ fn the_log_keeps_acknowledged_entries() {
 }
 
 #[test]
+fn the_tables_of_a_service_come_back_together() {
+    let Some(mut program) = command("accounts") else { return };
+    let output = output_of(&mut program);
+    assert!(output.contains("[1001, 1001, 1] keys"), "{output}");
+}
+
+#[test]
 fn the_queue_loses_no_job() {
     let Some(mut program) = command("queue") else { return };
     let output = output_of(&mut program);
