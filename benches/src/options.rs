@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 use kvick::Config;
-use kvick::config::{Backend, ByteSize};
+use kvick::config::{Backend, ByteSize, DurableBy};
 
 use crate::checkpoints::{Kind, Plan};
 use crate::keys::Distribution;
@@ -75,6 +75,12 @@ pub struct Options {
     /// Expected number of keys. Without it the store chooses the size of its index.
     #[arg(long)]
     pub expected_keys: Option<u64>,
+    /// Whether the store has a write-ahead log: checkpoint or wal.
+    #[arg(long, value_enum, default_value_t = Durability::Checkpoint)]
+    pub durability: Durability,
+    /// When a write is done: in memory, or durable by the write-ahead log.
+    #[arg(long, value_enum, default_value_t = Acknowledge::Memory)]
+    pub acknowledge: Acknowledge,
     /// Seconds from the start, or the end of a checkpoint, to the next checkpoint.
     #[arg(long, value_name = "SECONDS")]
     pub checkpoint_every: Option<f64>,
@@ -85,6 +91,24 @@ pub struct Options {
     #[arg(long, value_parser = BoolishValueParser::new(), action = ArgAction::Set,
         default_value = "on")]
     pub checkpoint_index: bool,
+}
+
+/// The cause that makes operations durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Durability {
+    /// Checkpoints.
+    Checkpoint,
+    /// A write-ahead log, too.
+    Wal,
+}
+
+/// The moment at which a write is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Acknowledge {
+    /// It is in memory.
+    Memory,
+    /// It survives a power cut.
+    Durable,
 }
 
 /// Uniform updates by other subcommands.
@@ -125,6 +149,8 @@ impl Options {
             svg: None,
             seed: 1,
             expected_keys: Some(records),
+            durability: Durability::Checkpoint,
+            acknowledge: Acknowledge::Memory,
             checkpoint_every: None,
             checkpoint_kind: Kind::FoldOver,
             checkpoint_index: true,
@@ -145,9 +171,18 @@ impl Options {
         let mut config = Config::default().with_memory(self.memory).with_backend(self.backend);
         config.expected_keys = self.expected_keys;
         config.disk = self.disk;
+        config.durability = match self.durability {
+            Durability::Checkpoint => DurableBy::Checkpoint,
+            Durability::Wal => DurableBy::Wal,
+        };
         // The benchmark removes the files right after the store is closed.
         config.checkpoint_on_close = false;
         config
+    }
+
+    /// Returns whether a write is done when it is durable.
+    pub fn is_durable(&self) -> bool {
+        self.acknowledge == Acknowledge::Durable
     }
 
     /// Returns the runtime and its threads.
@@ -196,6 +231,9 @@ impl Options {
         }
         if self.checkpoint_every.is_some_and(|every| !(every > 0.0 && every.is_finite())) {
             return Err("checkpoints need a positive number of seconds between them".to_owned());
+        }
+        if self.is_durable() && self.durability == Durability::Checkpoint {
+            return Err("`--acknowledge durable` needs `--durability wal`".to_owned());
         }
         if self.backend == Backend::Null {
             return Err(

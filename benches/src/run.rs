@@ -67,6 +67,7 @@ pub fn prepare(options: &Options) -> SharedRun {
         records: options.records,
         value_bytes: options.value,
         batch: options.batch,
+        is_durable: options.is_durable(),
         sample_every: options.sample_every(),
         stopped: AtomicBool::new(false),
         finished: (0..options.tasks).map(|_| AtomicU64::new(0).into()).collect(),

@@ -39,6 +39,8 @@ pub struct SharedRun {
     pub value_bytes: usize,
     /// The number of steps of one call; 1 means single operations.
     pub batch: usize,
+    /// Whether a write, or a batch of them, is done when it is durable.
+    pub is_durable: bool,
     /// The number of steps of which one is timed. Batches are always timed.
     pub sample_every: usize,
     // Any thread may use these, relaxed: counts and a flag on which nothing else depends.
@@ -176,10 +178,20 @@ impl Worker {
             Operation::Update | Operation::Insert => {
                 V::stamp(buffer, key, self.version);
                 self.version = self.version.wrapping_add(1);
-                session.upsert(&key, (*buffer).borrow()).await?;
+                let upsert = session.upsert(&key, (*buffer).borrow());
+                if self.shared.is_durable {
+                    upsert.durable().await?;
+                } else {
+                    upsert.await?;
+                }
             }
             Operation::ReadModifyWrite => {
-                session.rmw(&key, |previous| V::next(previous, key, length)).await?;
+                let rmw = session.rmw(&key, |previous| V::next(previous, key, length));
+                if self.shared.is_durable {
+                    rmw.durable().await?;
+                } else {
+                    rmw.await?;
+                }
             }
         }
         Ok(())
@@ -220,6 +232,9 @@ impl Worker {
             if !changes.is_empty() {
                 let next = |position: usize, previous| V::next(previous, changes[position], length);
                 session.rmw_many(&changes, next).await?;
+            }
+            if self.shared.is_durable && (writes_used > 0 || !changes.is_empty()) {
+                session.sync().await?;
             }
             if !reads.is_empty() {
                 let values = session.read_many(&reads).await?;
