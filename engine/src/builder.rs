@@ -339,7 +339,7 @@ impl<S> Builder<S> {
             on_progress: self.on_progress.map(Mutex::new),
         };
         let opened = recovery::open(opening, types).instrument(span).await?;
-        let recovery::Opened { checkpoints, lock, mut report, wal } = opened;
+        let recovery::Opened { checkpoints, lock, report, wal } = opened;
         let ending = Ending::new(checkpoints.clone(), lock);
         let compaction = Arc::new(Compaction::new(Arc::clone(&checkpoints)));
         let maintained = maintain(Arc::clone(&checkpoints), Arc::clone(&ending));
@@ -354,13 +354,10 @@ impl<S> Builder<S> {
         };
         handle.spawn("kvick-maintenance", ending.maintenance(drivers)).detach();
         ending.check_maintained()?;
-        if let Err(error) = recovery::repeat_logged(&checkpoints, &mut report).await {
-            ending.forsaken();
-            return Err(error);
-        }
         let open_tables = Arc::default();
         let accepts_type_change = self.accepts_type_change;
-        let lifecycle = StoreLifecycle {
+        // It ends the store if the replay fails, or this future is dropped.
+        let mut lifecycle = StoreLifecycle {
             checkpoints,
             compaction,
             ending,
@@ -368,6 +365,7 @@ impl<S> Builder<S> {
             open_tables,
             accepts_type_change,
         };
+        recovery::repeat_logged(&lifecycle.checkpoints, &mut lifecycle.report).await?;
         Ok(Database::new(Arc::new(lifecycle)))
     }
 }

@@ -183,6 +183,88 @@ fn sessions_come_back_with_their_last_durable_operation() {
     });
 }
 
+/// A forgotten session that began again came back as its former self.
+#[test]
+fn a_name_that_begins_again_does_so_after_a_crash() {
+    block_on(async {
+        let place = Place::default();
+        let store = place.open(config()).await.expect("opens");
+        let mut session = store.session_named("worker").expect("new");
+        for key in 0..100 {
+            session.upsert(&key, b"old").await.expect("written");
+        }
+        session.set_offset(b"100").expect("set");
+        session.sync().await.expect("durable");
+        drop(session);
+        let id =
+            kvick::session::Id::clone(store.recovered_sessions().keys().next().expect("waits"));
+        assert!(store.forget_session(id));
+        let mut session = store.session_named("worker").expect("begins again");
+        session.upsert(&1, b"new").await.expect("written");
+        session.sync().await.expect("durable");
+        drop((session, store));
+        for _ in 0..2 {
+            let store = place.open(config()).await.expect("opens");
+            let session = store.session_named("worker").expect("waits");
+            assert_eq!((session.serial(), session.offset()), (1, None));
+            drop(session);
+            // The second opening finds it in a checkpoint.
+            store.checkpoint().await.expect("taken");
+            store.close().await.expect("closes");
+        }
+    });
+}
+
+/// The log had no entry with the id of a session that got it late, and was resumed.
+#[test]
+fn a_session_that_is_resumed_is_durable_as_a_whole() {
+    block_on(async {
+        let place = Place::default();
+        let store = place.open(config()).await.expect("opens");
+        let mut session = store.session().expect("opens");
+        for key in 0..5 {
+            session.upsert(&key, b"value").await.expect("written");
+        }
+        let id = session.id();
+        drop(session);
+        let session = store.resume_session(id).expect("waits");
+        session.sync().await.expect("durable");
+        drop((session, store));
+        let store = place.open(config()).await.expect("opens");
+        assert_eq!(store.resume_session(id).expect("waits").serial(), 5);
+        store.close().await.expect("closes");
+    });
+}
+
+/// Only one checkpoint may be older than the log: changes between two of them are not in it.
+#[test]
+fn a_store_may_get_the_log_later() {
+    block_on(async {
+        let place = Place::default();
+        let before = config().with_durability(DurableBy::Checkpoint);
+        let store = place.open(before).await.expect("opens");
+        for value in [b"1", b"2"] {
+            store.upsert(&1, value).await.expect("written");
+            store.checkpoint().await.expect("taken");
+        }
+        store.close().await.expect("closes");
+        let store = place.open(config()).await.expect("opens");
+        assert_eq!(store.checkpoints().len(), 1, "it has all that the log lacks");
+        store.upsert(&2, b"3").durable().await.expect("durable");
+        drop(store);
+        let store = place.open(config()).await.expect("opens");
+        assert_eq!(store.read(&1).await.expect("read").as_deref(), Some(&b"2"[..]));
+        assert_eq!(store.read(&2).await.expect("read").as_deref(), Some(&b"3"[..]));
+        // A backup has no log, and opens with a new one.
+        let copy = Place::default();
+        store.backup_to_directory(Arc::new(copy.store.clone())).await.expect("copied");
+        store.close().await.expect("closes");
+        let store = copy.open(config()).await.expect("opens");
+        assert_eq!(store.read(&2).await.expect("read").as_deref(), Some(&b"3"[..]));
+        store.close().await.expect("closes");
+    });
+}
+
 #[test]
 fn expiries_come_back() {
     block_on(async {

@@ -1,8 +1,8 @@
 //! The write-ahead log repeats the changes of a key in their order, whatever the schedule.
 
-use super::{OnShuttle, SCHEDULES, shuttle_config};
+use super::{OnShuttle, SCHEDULES, many_schedules, shuttle_config};
 use kvick::config::{ByteSize, DurableBy};
-use kvick::io::MemoryDirectory;
+use kvick::io::{BoxFuture, MemoryDirectory};
 use kvick::runtime::Handle;
 use kvick::{Config, FasterKv, Session, WeakSpots};
 use shuttle::future::block_on;
@@ -39,14 +39,47 @@ async fn change<V: Number>(mut session: Session<u64, V>, which: u64) -> Session<
     session
 }
 
+type Work<V> = fn(Session<u64, V>, u64) -> BoxFuture<'static, Session<u64, V>>;
+
+fn change_boxed<V: Number>(
+    session: Session<u64, V>,
+    which: u64,
+) -> BoxFuture<'static, Session<u64, V>> {
+    Box::pin(change(session, which))
+}
+
+/// The first thread updates key 1, or takes its value. The second one replaces or deletes its
+/// record meanwhile.
+fn update_what_is_replaced<V: Number>(
+    mut session: Session<u64, V>,
+    which: u64,
+) -> BoxFuture<'static, Session<u64, V>> {
+    Box::pin(async move {
+        if which == 1 {
+            let raise = |value: Option<V>| V::of(5 + value.map_or(0, V::get));
+            session.rmw(&1, raise).await.expect("sound memory");
+            session.take(&1).await.expect("sound memory");
+            session.rmw(&1, raise).await.expect("sound memory");
+        } else {
+            // Each value is longer than the one before.
+            for number in [11, 12, 13] {
+                session.upsert(&1, &V::of(number)).await.expect("sound memory");
+            }
+            session.delete(&1).await.expect("sound memory");
+        }
+        session
+    })
+}
+
 /// Two threads change one key. Then the store opens again from its write-ahead log alone.
-fn repeated<V: Number>(no_stripe: bool) {
+fn repeated<V: Number>(work: Work<V>, no_stripe: bool) {
     let places = [MemoryDirectory::new(), MemoryDirectory::new()];
     let store = block_on(open::<V>(&places, 1));
+    block_on(store.upsert(&1, &V::of(10))).expect("sound memory");
     WeakSpots { no_stripe, pauses: 3, ..WeakSpots::NONE }.set();
     let sessions = [1, 2].map(|which| (which, store.session().expect("open")));
     let threads = sessions
-        .map(|(which, session)| shuttle::thread::spawn(move || block_on(change(session, which))));
+        .map(|(which, session)| shuttle::thread::spawn(move || block_on(work(session, which))));
     let sessions = threads.map(|thread| thread.join().expect("no panic"));
     WeakSpots::NONE.set();
     drop(sessions);
@@ -59,31 +92,39 @@ fn repeated<V: Number>(no_stripe: bool) {
     block_on(store.close()).expect("closes");
 }
 
-fn schedules<V: Number>(no_stripe: bool) {
+fn schedules<V: Number>(work: Work<V>, no_stripe: bool) {
     // A control ends with its first failure.
     let schedules = if no_stripe { 4 * SCHEDULES } else { SCHEDULES / 4 };
     let runner = shuttle::Runner::new(RandomScheduler::new(schedules), shuttle_config());
-    runner.run(move || repeated::<V>(no_stripe));
+    runner.run(move || repeated::<V>(work, no_stripe));
 }
 
 #[test]
 fn words_are_repeated_in_their_order() {
-    schedules::<u64>(false);
+    schedules::<u64>(change_boxed, false);
 }
 
 #[test]
 fn bytes_are_repeated_in_their_order() {
-    schedules::<Growing>(false);
+    schedules::<Growing>(change_boxed, false);
+}
+
+/// A modification found its record before it took the stripe of its key. A longer value or a
+/// deletion replaced the record meanwhile, and was logged before the modification in place.
+#[test]
+fn a_replaced_record_takes_no_change() {
+    many_schedules(|| repeated::<u64>(update_what_is_replaced, false));
+    many_schedules(|| repeated::<Growing>(update_what_is_replaced, false));
 }
 
 #[test]
 #[should_panic(expected = "the changes are in another order")]
 fn words_need_the_stripe() {
-    schedules::<u64>(true);
+    schedules::<u64>(change_boxed, true);
 }
 
 #[test]
 #[should_panic(expected = "the changes are in another order")]
 fn bytes_need_the_stripe() {
-    schedules::<Growing>(true);
+    schedules::<Growing>(change_boxed, true);
 }

@@ -59,4 +59,5 @@ mod space;
 mod syncs;
 mod tables;
 mod transient;
+mod wal_faults;
 mod workload;

@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 
+use kvick::config::{ByteSize, DurableBy};
 use kvick::io::sim::Random;
 use kvick::session::Offset;
 use kvick::{Config, FasterKv, Session};
@@ -26,8 +27,17 @@ fn messages(seed: u64, partition: u64) -> Vec<Message> {
     (0..MESSAGES).map(|_| (0..random.below(6)).map(|_| key(&mut random)).collect()).collect()
 }
 
+/// A third of the stores have a write-ahead log.
+fn is_logged(site: &Site) -> bool {
+    site.seed.is_multiple_of(3)
+}
+
 fn config(site: &Site) -> Config {
-    site.small_config().with_checkpoint_on_close(false)
+    let config = site.small_config().with_checkpoint_on_close(false);
+    if !is_logged(site) {
+        return config;
+    }
+    config.with_durability(DurableBy::Wal).with_wal_memory(ByteSize::kib(256))
 }
 
 /// Does the messages of a partition from the offset on.
@@ -39,6 +49,7 @@ async fn consume(store: &FasterKv<u64, u64>, site: &Site, partition: u64) {
         (u64::from_le_bytes(bytes.try_into().expect("8 bytes")), session.serial() - serial)
     });
     let messages = messages(site.seed, partition);
+    let mut random = site.random(partition);
     while let Some(keys) = messages.get(usize::try_from(next).expect("small")) {
         let left = &keys[usize::try_from(done).expect("small")..];
         for key in left {
@@ -47,6 +58,9 @@ async fn consume(store: &FasterKv<u64, u64>, site: &Site, partition: u64) {
         }
         (next, done) = (next + 1, 0);
         session.set_offset(&next.to_le_bytes()).expect("all are done");
+        if is_logged(site) && random.chance(0.2) {
+            session.sync().await.expect("a sound disk");
+        }
     }
 }
 

@@ -171,7 +171,11 @@ pub struct Config {
     /// takes about three eighths of it. Default: 32 MiB.
     pub wal_memory: ByteSize,
     /// Takes a checkpoint when the write-ahead log has grown by this much since the last one, 16
-    /// KiB to 256 TiB. The checkpoint removes the entries that it has. Default: 1 GiB.
+    /// KiB to 256 TiB. Default: 1 GiB.
+    ///
+    /// The entries go that no [kept](Self::keep_checkpoints) checkpoint needs, a whole file at a
+    /// time. So the log takes about this much for each kept checkpoint, and once more. A checkpoint
+    /// needs some space on the device of the log: give the device more than that.
     pub wal_size: ByteSize,
     /// Makes the operations in the write-ahead log durable this long after the last time: `"10ms"`.
     ///

@@ -44,9 +44,11 @@ impl<'a, F: Future> Durable<'a, F> {
     }
 }
 
+// The answer is not pinned: nothing polls it.
+impl<F: Future + Unpin> Unpin for Durable<'_, F> {}
+
 impl<T, F> Future for Durable<'_, F>
 where
-    T: Unpin,
     F: Future<Output = Result<T>> + Unpin,
 {
     type Output = Result<T>;

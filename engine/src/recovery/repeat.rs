@@ -2,8 +2,8 @@
 
 use super::report::RecoveryReport;
 use crate::base::error::Result;
-use crate::checkpoint::Checkpoints;
 use crate::checkpoint::files::manifest::{StoreFormat, TableFormat};
+use crate::checkpoint::{CheckpointPlan, Checkpoints, RemovalJob};
 use crate::config::Geometry;
 use crate::record::TableNumber;
 use crate::store::{Limits, StoreInner, TableInner};
@@ -22,10 +22,17 @@ pub(crate) async fn repeat_logged(
     if core.wal.is_none() {
         return Ok(());
     }
-    let tables = replayed_tables(core, &checkpoints.checkpoint_files().manifest().store)?;
+    let manifest = checkpoints.checkpoint_files().manifest().clone();
+    let tables = replayed_tables(core, &manifest.store)?;
     let replayed = core.replay(&tables).await?;
+    if manifest.checkpoints.iter().any(|record| record.wal.is_none()) {
+        // Checkpoints that are older than the write-ahead log differ by changes that it does not
+        // have. So the first operation comes after a checkpoint that has all of them.
+        checkpoints.start_in_turn(CheckpointPlan::full(checkpoints.kind())).await?;
+        checkpoints.remove_checkpoints(RemovalJob::AllBut(1)).await?;
+    }
     if let Some(report) = report {
-        report.sessions = core.sessions.waiting();
+        report.note_repeated(core.sessions.waiting());
         report.repeated = replayed.changes;
         report.wal_bytes = replayed.bytes;
     }

@@ -75,6 +75,17 @@ pub struct RecoveryProgress {
 }
 
 impl RecoveryReport {
+    /// Records the sessions after the changes in the write-ahead log. They may have what a rejected
+    /// checkpoint had.
+    pub(super) fn note_repeated(&mut self, sessions: BTreeMap<SessionId, CommitPoint>) {
+        self.lost.retain(|id, lost| {
+            let kept = sessions.get(id).map_or(0, |point| point.until);
+            lost.first = lost.first.max(kept.saturating_add(1));
+            kept < lost.last
+        });
+        self.sessions = sessions;
+    }
+
     /// Records that `chosen` is served in place of `rejected`.
     pub(super) fn note_lost(&mut self, rejected: &Points, chosen: &Points) {
         let chosen = chosen.all();

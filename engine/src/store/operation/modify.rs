@@ -211,6 +211,21 @@ impl<'t> RmwAttempt<'t, '_> {
         Ok(step)
     }
 
+    /// Returns whether the record that was found is still the newest of its key, and takes changes
+    /// in place. In a store with a write-ahead log the caller holds the stripe of the key, so this
+    /// stays so: no other change gets an entry meanwhile.
+    ///
+    /// Without that log a change of a record that was replaced meanwhile counts as made before.
+    /// With it, the entry of the newer change is there already.
+    #[inline(always)]
+    fn may_change_in_place(&self, record: RecordRef<'_>, layout: Layout) -> bool {
+        let core = self.core();
+        core.store.wal.is_none()
+            || (!record.info().is_final(layout)
+                && core.index.find(self.hash).map(FoundEntry::address)
+                    == Some(self.entry.address()))
+    }
+
     /// Returns the key, to log its change.
     #[inline(always)]
     fn logged_key(&self) -> LoggedKey<'t> {
@@ -236,6 +251,9 @@ impl<'t> RmwAttempt<'t, '_> {
             };
             check_value::<V>(core, new)?;
             let swap = || {
+                if !self.may_change_in_place(record, layout::<K, V>()) {
+                    return WordChange::Overtaken;
+                }
                 // Release: pairs with the Acquire of readers.
                 let new = word_of(new);
                 let swap = word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
@@ -347,6 +365,9 @@ impl<'t> RmwAttempt<'t, '_> {
         let step = change.apply(value, |new| {
             let Some(new) = new else {
                 let remove = || {
+                    if !self.may_change_in_place(record, layout) {
+                        return Attempt::Blocked(Blocked::Overtaken);
+                    }
                     core.version_tag(record);
                     let step = removed(record, layout, state);
                     if let Attempt::Done(_) = step {
@@ -360,7 +381,9 @@ impl<'t> RmwAttempt<'t, '_> {
             let put = KeyChange::Put(new, next);
             if capacity.is_some_and(|capacity| new.len() <= capacity) {
                 let overwrite = || {
-                    if state.transition_to_locked(word).is_err() {
+                    if !self.may_change_in_place(record, layout)
+                        || state.transition_to_locked(word).is_err()
+                    {
                         return Attempt::Blocked(Blocked::Overtaken);
                     }
                     core.version_tag(record);
@@ -374,8 +397,7 @@ impl<'t> RmwAttempt<'t, '_> {
             if is_too_long(core, layout, key, new) {
                 return Ok(too_long::<V, C>(core, version, new));
             }
-            let (content, expiry) = (RecordKind::Value, next);
-            let record = NewRecord { key, value: new, content, expiry };
+            let record = NewRecord { key, value: new, content: RecordKind::Value, expiry: next };
             let link = || {
                 sealed(state, word, || {
                     append_record::<Types<K, V>>(core, entry, record, guard, counters)

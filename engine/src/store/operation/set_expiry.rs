@@ -93,17 +93,20 @@ pub(in crate::store) fn set_expiry_in(
 ) -> Result<Attempt<bool>> {
     let logger = tools.logger();
     with_retries(|| {
-        let Some(entry) = core.index.find(key.hash) else {
-            core.table.check()?;
-            RecordSource::Absent.count(tools.counters);
-            return Ok(Some(Attempt::Done(false)));
-        };
         let description = || {
             // Before any lock.
             moment.prepare(layout);
             KeyChange::Expire(expiry)
         };
-        let change = || Once { core, layout, tools, key, entry, expiry }.run(moment);
+        let change = || {
+            // Under the stripe of the key: it is the entry of the newest change.
+            let Some(entry) = core.index.find(key.hash) else {
+                core.table.check()?;
+                RecordSource::Absent.count(tools.counters);
+                return Ok(Some(Attempt::Done(false)));
+            };
+            Once { core, layout, tools, key, entry, expiry }.run(moment)
+        };
         match logged(core, logger, LoggedKey(key.bytes, key.hash), (description, change)) {
             Ok(step) => step,
             Err(why) => unlogged(why).map(Some),

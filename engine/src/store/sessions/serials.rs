@@ -44,6 +44,14 @@ impl Serials {
         self.ranges.iter().map(|(first, last)| *first..=*last)
     }
 
+    /// Returns the numbers above `least`, as ranges.
+    pub(in crate::store) fn above(&self, least: u64) -> impl Iterator<Item = [u64; 2]> + use<'_> {
+        let around = self.ranges.range(..=least).next_back();
+        let around = around.filter(|(_, last)| **last > least).map(|(_, last)| [least + 1, *last]);
+        let above = self.ranges.range(least.saturating_add(1)..);
+        around.into_iter().chain(above.map(|(first, last)| [*first, *last]))
+    }
+
     /// Returns whether all of these numbers are in the set.
     pub(crate) fn contains_all(&self, serials: &RangeInclusive<u64>) -> bool {
         self.around(*serials.start()).is_some_and(|(_, last)| *serials.end() <= last)

@@ -77,13 +77,40 @@ struct State {
     /// The place in the list of active sessions. It stays set until the checkpoint of that list
     /// ends.
     listed: Option<usize>,
-    /// The operations in the last entry of the session in the write-ahead log.
-    logged: (u64, Serials),
-    /// Whether the write-ahead log lacks the name or the offset.
-    has_unlogged_text: bool,
+    logging: Logging,
     /// Whether the session was given its identity while a checkpoint was taken. Then the next
     /// checkpoint must have its commit point in any case.
     is_news: bool,
+}
+
+/// The entries of the session in the write-ahead log, from this account.
+#[derive(Clone, Copy, Debug, Default)]
+struct Logging {
+    /// The operations in the last entry.
+    logged: Option<PointCounts>,
+    /// It lacks the name or the offset.
+    lacks_text: bool,
+    /// It lacks the begin of a session with a name.
+    begins: bool,
+}
+
+/// The highest number of a commit point, and how many numbers it excludes. A session does more and
+/// more of its operations, so different points have different counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) struct PointCounts {
+    until: u64,
+    excluded: u64,
+}
+
+/// The entry of one operation.
+#[derive(Debug)]
+pub(in crate::store) struct SessionEntry {
+    /// The number of the operation.
+    pub(in crate::store) serial: u64,
+    /// The numbers without an operation so far, from the last entry on.
+    pub(in crate::store) excluded: Vec<[u64; 2]>,
+    /// The state after the operation.
+    pub(in crate::store) after: PointCounts,
 }
 
 /// The numbers of operations at some moment.
@@ -119,7 +146,10 @@ impl SessionState {
         counter: Arc<CachePadded<SerialCounter>>,
     ) -> Self {
         let point = CommitPoint { name: Some(name.to_owned()), ..CommitPoint::default() };
-        Self::resume(OnceLock::from(id), Waiting::new(point), counter)
+        let begun = Self::resume(OnceLock::from(id), Waiting::new(point), counter);
+        // Another session may have had the name, and was forgotten.
+        begun.state().logging.begins = true;
+        begun
     }
 
     /// Continues a waiting session.
@@ -140,8 +170,7 @@ impl SessionState {
         let numbers = Numbers { top: point.until, free, put_off: Serials::default() };
         counter.set_serial(numbers.start());
         let (version, name, offset) = (point.version, point.name.clone(), point.offset.clone());
-        let has_unlogged_text = point.has_text();
-        let logged = (point.until, point.excluded.clone());
+        let logging = Logging { lacks_text: point.has_text(), ..Logging::default() };
         let state = State {
             numbers,
             version,
@@ -150,8 +179,7 @@ impl SessionState {
             offset,
             offset_version: 0,
             listed: None,
-            logged,
-            has_unlogged_text,
+            logging,
             is_news: false,
         };
         Self { id, counter, state: Mutex::new(state), kept }
@@ -190,59 +218,69 @@ impl SessionState {
         let count = state.offset.as_ref().map_or(0, |offset| offset.count).saturating_add(1);
         state.offset = Some(Offset { bytes: bytes.to_vec(), serial, count });
         state.offset_version = version;
-        state.has_unlogged_text = true;
+        state.logging.lacks_text = true;
         Ok(())
     }
 
     /// Passes the commit point of all operations so far to `log`, if the write-ahead log lacks the
-    /// name or the offset.
+    /// name or the offset. Also passes whether the session begins with it.
     pub(in crate::store) fn log_text<E>(
         &self,
-        log: impl FnOnce(CommitPoint) -> std::result::Result<(), E>,
+        log: impl FnOnce(CommitPoint, bool) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         let mut state = self.state();
-        if state.has_unlogged_text {
-            log(state.present(self.counter.serial()))?;
-            state.has_unlogged_text = false;
+        let Logging { lacks_text, begins, .. } = state.logging;
+        if lacks_text || begins {
+            let counter = self.counter.serial();
+            log(state.present(counter), begins)?;
+            let logged = Some(state.numbers.counts(counter));
+            state.logging = Logging { logged, lacks_text: false, begins: false };
         }
         Ok(())
     }
 
-    /// Records an entry of the session in the write-ahead log.
-    pub(in crate::store) fn note_logged(&self, until: u64, excluded: Serials) {
-        self.state().logged = (until, excluded);
+    /// Returns the entry of the next operation, or of the deferred operation with this number.
+    pub(in crate::store) fn next_entry(&self, deferred: Option<u64>) -> SessionEntry {
+        let mut state = self.state();
+        let counter = self.counter.serial();
+        state.numbers.take_in(counter);
+        let logged = state.logging.logged.map_or(0, |logged| logged.until);
+        let numbers = &state.numbers;
+        let (serial, after) = match deferred {
+            None => (numbers.nth(counter + 1), numbers.counts(counter + 1)),
+            Some(serial) => {
+                let counts = numbers.counts(counter);
+                (serial, PointCounts { excluded: counts.excluded - 1, ..counts })
+            }
+        };
+        let excluded = numbers.free.above(logged).chain(numbers.put_off.above(logged)).collect();
+        SessionEntry { serial, excluded, after }
     }
 
-    /// Returns the commit point of all operations so far, if the write-ahead log lacks it.
-    pub(in crate::store) fn unlogged_point(&self) -> Option<CommitPoint> {
+    /// Records that the write-ahead log has an entry of the session up to these counts.
+    pub(in crate::store) fn note_logged(&self, counts: PointCounts) {
+        self.state().logging.logged = Some(counts);
+    }
+
+    /// Returns the commit point of all operations so far, if the write-ahead log lacks it, and
+    /// whether the session begins with it.
+    pub(in crate::store) fn unlogged_point(&self) -> Option<(CommitPoint, bool)> {
         let state = self.state();
-        let point = state.present(self.counter.serial());
-        let is_logged = state.logged.0 == point.until && state.logged.1 == point.excluded;
-        (state.has_unlogged_text || !is_logged).then_some(point)
+        let (counter, Logging { logged, lacks_text, begins }) =
+            (self.counter.serial(), state.logging);
+        let is_logged = logged == Some(state.numbers.counts(counter));
+        (lacks_text || begins || !is_logged).then(|| (state.present(counter), begins))
     }
 
     /// Records that the write-ahead log has this commit point.
     pub(in crate::store) fn note_logged_point(&self, point: &CommitPoint) {
         let mut state = self.state();
-        state.logged = (point.until, point.excluded.clone());
         // The session may have set another offset meanwhile.
-        let has_all = state.offset == point.offset && state.name == point.name;
-        state.has_unlogged_text &= !has_all;
-    }
-
-    /// Returns how far the session has come when the next operation has taken effect, or the
-    /// deferred operation with this number.
-    pub(in crate::store) fn point_after(&self, deferred: Option<u64>) -> (u64, Serials) {
-        let state = self.state();
-        let counter = self.counter.serial();
-        match deferred {
-            None => state.numbers.present(counter + 1),
-            Some(serial) => {
-                let (until, mut excluded) = state.numbers.present(counter);
-                excluded.remove(serial);
-                (until, excluded)
-            }
-        }
+        let has_text = state.offset == point.offset;
+        let counts = PointCounts { until: point.until, excluded: point.excluded.len() };
+        state.logging.logged = Some(counts);
+        state.logging.lacks_text &= !has_text;
+        state.logging.begins = false;
     }
 
     /// Returns whether the session was forgotten. No checkpoint has it any more.
@@ -383,7 +421,11 @@ impl Kept {
 
 impl State {
     fn present(&self, counter: u64) -> CommitPoint {
-        let (until, excluded) = self.numbers.present(counter);
+        let Numbers { top, free, put_off } = &self.numbers;
+        let mut free = free.clone();
+        free.remove_lowest(counter - self.numbers.start());
+        let excluded = free.joined(put_off);
+        let until = counter.max(*top);
         let version = self.version.max(self.offset_version);
         let (name, offset) = (self.name.clone(), self.offset.clone());
         CommitPoint { until, excluded, version, name, offset }
@@ -396,12 +438,11 @@ impl Numbers {
         self.top - self.free.len()
     }
 
-    /// Returns the highest number taken at a count, and the numbers below without an operation that
-    /// has taken effect.
-    fn present(&self, counter: u64) -> (u64, Serials) {
-        let mut free = self.free.clone();
-        free.remove_lowest(counter - self.start());
-        (counter.max(self.top), free.joined(&self.put_off))
+    /// Returns the counts of the commit point at a count.
+    fn counts(&self, counter: u64) -> PointCounts {
+        let taken = (counter - self.start()).min(self.free.len());
+        let excluded = self.free.len() - taken + self.put_off.len();
+        PointCounts { until: counter.max(self.top), excluded }
     }
 
     /// Applies the counter to the numbers.

@@ -326,13 +326,18 @@ impl SessionTable {
 
     /// Records the points of sessions in the write-ahead log, in `version`. No session is open yet.
     pub(in crate::store) fn adopt(&self, sessions: BTreeMap<SessionId, CommitPoint>, version: u64) {
+        self.activity().is_any |= !sessions.is_empty();
         let mut accounts = self.accounts();
         debug_assert!(accounts.open.is_empty(), "sessions open after the replay");
         let mut points = self.points();
         for (id, point) in sessions {
             let point = CommitPoint { version, ..point };
-            points.enter(id, &point);
-            accounts.waiting.insert(id, Waiting::new(point));
+            points.set(id, &point);
+            if point.is_empty() {
+                accounts.waiting.remove(&id);
+            } else {
+                accounts.waiting.insert(id, Waiting::new(point));
+            }
         }
     }
 

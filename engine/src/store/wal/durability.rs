@@ -28,9 +28,10 @@ impl StoreInner {
         let point = ledger.present();
         // The last operations may have changed nothing, and have no entry.
         if let Some(id) = ledger.kept_id()
-            && let Some(unlogged) = ledger.unlogged_point()
+            && let Some((unlogged, begins)) = ledger.unlogged_point()
         {
-            wal.append(&WalEntry::Session(id, unlogged.clone())).await?;
+            let entry = WalEntry::Session { id, point: unlogged.clone(), begins };
+            wal.append(&entry).await?;
             ledger.note_logged_point(&unlogged);
         }
         wal.commit().await?;

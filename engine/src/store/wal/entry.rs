@@ -4,12 +4,15 @@
 //! +------+-------+-------+---+------------+---------+----------+-----+-------+
 //! | kind | table | flags | 0 | key length | session | expiry 4 | key | value |
 //! +------+-------+-------+---+------------+---------+----------+-----+-------+
-//! session: id 16, until 8, count 4 of excluded ranges, each 8 + 8
+//! session: id 16, serial 8, count 4 of excluded ranges, each 8 + 8
 //! ```
 //!
 //! Numbers are little-endian. Session and expiry are there if their flag is. An entry of zeros is a
-//! change that did not take effect. The entry of a session has its name and its offset in place of
-//! a key.
+//! change that did not take effect.
+//!
+//! A change has the serial number of its operation, and the numbers that the session has put off
+//! since its last entry. All others up to the highest number are done. The entry of a session has a
+//! whole commit point, and its name and its offset in place of a key.
 
 use crate::record::{ExpiryWord, TableNumber};
 use crate::store::sessions::identity::{CommitPoint, Offset, SessionId};
@@ -23,6 +26,8 @@ const SESSION: u8 = 4;
 
 const HAS_SESSION: u8 = 1;
 const HAS_EXPIRY: u8 = 2;
+/// A session with a name begins.
+const BEGINS: u8 = 4;
 
 /// A change of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +40,13 @@ pub(crate) enum KeyChange<'e> {
     Expire(ExpiryWord),
 }
 
-/// The operations of a session after a change.
+/// The operation of a session that has made a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionProgress {
     pub(crate) id: SessionId,
-    pub(crate) until: u64,
-    pub(crate) excluded: Serials,
+    pub(crate) serial: u64,
+    /// The numbers without an operation, from the last entry of the session on.
+    pub(crate) excluded: Vec<[u64; 2]>,
 }
 
 /// One entry.
@@ -55,7 +61,9 @@ pub(crate) enum WalEntry<'e> {
         /// The session that has made the change, if it has an identity.
         session: Option<SessionProgress>,
     },
-    Session(SessionId, CommitPoint),
+    /// The state of a session. It `begins` if no operation of an earlier session with its name
+    /// counts.
+    Session { id: SessionId, point: CommitPoint, begins: bool },
 }
 
 impl<'e> WalEntry<'e> {
@@ -74,16 +82,18 @@ impl<'e> WalEntry<'e> {
                 let flags = session_flag | expiry.map_or(0, |_| HAS_EXPIRY);
                 bytes.extend([kind, table.raw(), flags, 0]);
                 bytes.extend(length_of(key));
-                if let Some(SessionProgress { id, until, excluded }) = session {
-                    encode_progress(bytes, *id, *until, excluded);
+                if let Some(SessionProgress { id, serial, excluded }) = session {
+                    encode_progress(bytes, *id, *serial, excluded.iter().copied());
                 }
                 bytes.extend(expiry.iter().flat_map(|second| second.to_le_bytes()));
                 bytes.extend_from_slice(key);
                 bytes.extend_from_slice(value);
             }
-            Self::Session(id, point) => {
-                bytes.extend([SESSION, 0, HAS_SESSION, 0, 0, 0, 0, 0]);
-                encode_progress(bytes, *id, point.until, &point.excluded);
+            Self::Session { id, point, begins } => {
+                let flags = HAS_SESSION | if *begins { BEGINS } else { 0 };
+                bytes.extend([SESSION, 0, flags, 0, 0, 0, 0, 0]);
+                let excluded = point.excluded.ranges().map(|range| [*range.start(), *range.end()]);
+                encode_progress(bytes, *id, point.until, excluded);
                 let name = point.name.as_deref().unwrap_or_default();
                 bytes.extend(length_of(name.as_bytes()));
                 bytes.extend_from_slice(name.as_bytes());
@@ -106,7 +116,7 @@ impl<'e> WalEntry<'e> {
         }
         let session = if flags & HAS_SESSION == 0 { None } else { Some(rest.progress()?) };
         if kind == SESSION {
-            return rest.session(session?);
+            return rest.session(session?, flags & BEGINS != 0);
         }
         let expiry = if flags & HAS_EXPIRY == 0 {
             ExpiryWord::NEVER
@@ -128,15 +138,21 @@ fn length_of(bytes: &[u8]) -> [u8; 4] {
     u32::try_from(bytes.len()).expect("keys and names are short").to_le_bytes()
 }
 
-fn encode_progress(bytes: &mut Vec<u8>, id: SessionId, until: u64, excluded: &Serials) {
+fn encode_progress(
+    bytes: &mut Vec<u8>,
+    id: SessionId,
+    serial: u64,
+    excluded: impl IntoIterator<Item = [u64; 2]>,
+) {
     bytes.extend(id.to_bytes());
-    bytes.extend(until.to_le_bytes());
-    let count = u32::try_from(excluded.ranges().count()).expect("few ranges");
+    bytes.extend(serial.to_le_bytes());
+    let (at, mut count) = (bytes.len(), 0_u32);
     bytes.extend(count.to_le_bytes());
-    for range in excluded.ranges() {
-        bytes.extend(range.start().to_le_bytes());
-        bytes.extend(range.end().to_le_bytes());
+    for range in excluded {
+        bytes.extend(range.iter().flat_map(|number| number.to_le_bytes()));
+        count += 1;
     }
+    bytes[at..at + 4].copy_from_slice(&count.to_le_bytes());
 }
 
 /// The bytes of an entry that are not decoded yet.
@@ -163,16 +179,17 @@ impl<'e> Rest<'e> {
 
     fn progress(&mut self) -> Option<SessionProgress> {
         let id = SessionId::from_bytes(self.array()?);
-        let (until, count) = (self.number()?, self.length()?);
-        let mut ranges = Vec::new();
+        let (serial, count) = (self.number()?, self.length()?);
+        let mut excluded = Vec::new();
         for _ in 0..count {
-            ranges.push([self.number()?, self.number()?]);
+            excluded.push([self.number()?, self.number()?]);
         }
-        Some(SessionProgress { id, until, excluded: Serials::try_from(ranges).ok()? })
+        Some(SessionProgress { id, serial, excluded })
     }
 
-    fn session(mut self, progress: SessionProgress) -> Option<WalEntry<'e>> {
-        let SessionProgress { id, until, excluded } = progress;
+    fn session(mut self, progress: SessionProgress, begins: bool) -> Option<WalEntry<'e>> {
+        let SessionProgress { id, serial: until, excluded } = progress;
+        let excluded = Serials::try_from(excluded).ok()?;
         let length = self.length()?;
         let name = std::str::from_utf8(self.take(length)?).ok()?;
         let name = (!name.is_empty()).then(|| name.to_owned());
@@ -183,7 +200,7 @@ impl<'e> Rest<'e> {
             Some(Offset { bytes: self.0.to_vec(), serial, count })
         };
         let point = CommitPoint { until, excluded, version: 0, name, offset };
-        point.is_sound().then_some(WalEntry::Session(id, point))
+        point.is_sound().then_some(WalEntry::Session { id, point, begins })
     }
 }
 
@@ -193,8 +210,9 @@ mod tests {
 
     fn entries() -> Vec<WalEntry<'static>> {
         let (id, table) = (SessionId::new(7, 9), TableNumber::new(5).expect("small"));
-        let excluded = Serials::try_from(vec![[2, 3], [5, 5]]).expect("ranges");
-        let session = Some(SessionProgress { id, until: 8, excluded: excluded.clone() });
+        let ranges = vec![[2, 3], [5, 5]];
+        let session = Some(SessionProgress { id, serial: 8, excluded: ranges.clone() });
+        let excluded = Serials::try_from(ranges).expect("ranges");
         let offset = Some(Offset { bytes: b"12".to_vec(), serial: 1, count: 4 });
         let name = Some("partition".to_owned());
         let point = CommitPoint { until: 8, excluded, version: 0, name, offset };
@@ -207,8 +225,8 @@ mod tests {
             change(KeyChange::Remove, session),
             change(KeyChange::Expire(expiry), None),
             change(KeyChange::Expire(ExpiryWord::NEVER), None),
-            WalEntry::Session(id, point),
-            WalEntry::Session(id, CommitPoint { until: 3, ..CommitPoint::default() }),
+            WalEntry::Session { id, point, begins: false },
+            WalEntry::Session { id, point: CommitPoint::default(), begins: true },
         ]
     }
 

@@ -8,6 +8,7 @@ use crate::log::NotAppended;
 use crate::store::answers::Previous;
 use crate::store::context::Logger;
 use crate::store::operation::attempt::{Attempt, Blocked};
+use crate::store::sessions::state::{PointCounts, SessionEntry};
 use crate::store::table::TableRef;
 
 /// The result of a try to change a key.
@@ -68,32 +69,33 @@ fn log_change<T: TakesEffect>(
 ) -> Result<T, NotAppended> {
     let session = progress(wal, logger)?;
     let table = core.table.number;
+    let (session, after) = session.unzip();
     let entry = WalEntry::Change { table, key, change: description, session };
     let changed = wal.log_change(hash, &entry, logger.guard, (change, T::took_effect))?;
-    if changed.took_effect()
-        && let WalEntry::Change { session: Some(progress), .. } = entry
-        && let Some(ledger) = logger.account()
+    if let (Some(after), Some(ledger)) = (after, logger.account())
+        && changed.took_effect()
     {
-        ledger.note_logged(progress.until, progress.excluded);
+        ledger.note_logged(after);
     }
     Ok(changed)
 }
 
-/// Returns how far the session of an operation has come when the operation takes effect. Logs the
-/// name and the offset of the session first, if they are new.
+/// Returns the part of an entry that is about the session of its operation, and the counts of the
+/// session when the operation has taken effect. Logs the name and the offset of the session first,
+/// if they are new.
 fn progress(
     wal: &WriteAheadLog,
     logger: Logger<'_>,
-) -> Result<Option<SessionProgress>, NotAppended> {
-    let Some(ledger) = logger.account() else {
+) -> Result<Option<(SessionProgress, PointCounts)>, NotAppended> {
+    let Some((ledger, id)) = logger.account().and_then(|it| Some((it, it.kept_id()?))) else {
         return Ok(None);
     };
-    let Some(id) = ledger.kept_id() else {
-        return Ok(None);
-    };
-    ledger.log_text(|point| wal.log_entry(&WalEntry::Session(id, point), logger.guard))?;
-    let (until, excluded) = ledger.point_after(logger.deferred.map(|(_, serial)| serial));
-    Ok(Some(SessionProgress { id, until, excluded }))
+    ledger.log_text(|point, begins| {
+        wal.log_entry(&WalEntry::Session { id, point, begins }, logger.guard)
+    })?;
+    let SessionEntry { serial, excluded, after } =
+        ledger.next_entry(logger.deferred.map(|(_, serial)| serial));
+    Ok(Some((SessionProgress { id, serial, excluded }, after)))
 }
 
 /// Returns the step of an attempt whose change had no space in the write-ahead log.

@@ -18,15 +18,20 @@
 //! 1. The entries of one key are in the order of its changes, since a writer has the stripe from
 //!    the change to its entry. So a replay in the order of the log leaves each key as it was.
 //! 2. The entries of one session are in the order of its operations, since a session does one at a
-//!    time. An entry says up to which operation its session has come. So the recovered point of a
-//!    session has exactly the operations whose changes are there.
+//!    time. An entry has the number of its operation, and the numbers that were put off since the
+//!    entry before. So the recovered point of a session has exactly the operations whose changes
+//!    are there, and operations between them that changed nothing.
 //! 3. An entry is below the cut exactly if its change belongs to the ended version: both are under
 //!    one guard, and the barrier waits for all guards.
 //! 4. The log is durable up to the cut before the checkpoint is published. So entries of a later
 //!    life never lie below a cut.
 //! 5. The log keeps every entry from the oldest cut of a kept checkpoint on.
-//! 6. An entry has the whole new value. So a replay may begin below the cut, and repeats nothing
-//!    wrongly.
+//! 6. An entry of a value has all of it. So a replay that begins below the cut, and goes on to the
+//!    end, repeats nothing wrongly.
+//! 7. A change in place is made to the newest record of the key, which is found or confirmed under
+//!    the stripe. Without this log it may be made to a record that was replaced meanwhile: then it
+//!    counts as made before, and here its entry would be after.
+//! 8. Until the replay has ended, no record expires: a later entry may let it live on.
 
 mod durability;
 pub(crate) mod entry;

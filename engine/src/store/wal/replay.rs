@@ -22,6 +22,9 @@ use crate::store::table::{TableInner, TableRef};
 use futures::StreamExt;
 use std::collections::BTreeMap;
 
+/// The number of entries after which checkpoints have the sessions, too.
+const AT_ONCE: usize = 256;
+
 /// The result of a replay.
 #[derive(Debug, Default)]
 pub(crate) struct Replayed {
@@ -47,12 +50,18 @@ impl StoreInner {
         let mut replayed = Replayed::default();
         if LogAddress::from(begin) < end {
             let mut entries = wal.log().scan(LogAddress::from(begin)..);
+            let mut since = 0;
             while let Some(entry) = entries.next().await {
                 let entry = entry?;
                 let change = WalEntry::decode(&entry.payload);
                 match change.ok_or_else(|| damaged(entry.address))? {
                     WalEntry::Void => {}
-                    WalEntry::Session(id, point) => note_session(&mut sessions, id, point),
+                    WalEntry::Session { id, point, begins } => {
+                        let before = self.point_before(&sessions, id).filter(|_| !begins);
+                        if before.is_none_or(|before| point.is_after(&before)) {
+                            sessions.insert(id, point);
+                        }
+                    }
                     WalEntry::Change { table, key, change, session } => {
                         // The number of a dropped table is not given again.
                         if let Some(table) = tables.get(&table) {
@@ -60,17 +69,32 @@ impl StoreInner {
                             replayed.changes += 1;
                         }
                         if let Some(progress) = session {
-                            note_progress(&mut sessions, progress, |id| self.sessions.point(id));
+                            let before = self.point_before(&sessions, progress.id);
+                            sessions.insert(progress.id, point_after(before, &progress));
                         }
                     }
                 }
-                wal.note_replayed(entry.next.inner());
+                since += 1;
+                if since == AT_ONCE {
+                    self.sessions.adopt(std::mem::take(&mut sessions), self.phase.version());
+                    wal.note_replayed(entry.next.inner());
+                    since = 0;
+                }
             }
             replayed.bytes = end.raw().saturating_sub(begin.raw());
         }
         self.sessions.adopt(sessions, self.phase.version());
         wal.transition_to_live();
         Ok(replayed)
+    }
+
+    /// Returns the point of a session before the next entry.
+    fn point_before(
+        &self,
+        sessions: &BTreeMap<SessionId, CommitPoint>,
+        id: SessionId,
+    ) -> Option<CommitPoint> {
+        sessions.get(&id).cloned().or_else(|| self.sessions.point(id))
     }
 }
 
@@ -126,27 +150,20 @@ fn done<T>(step: Attempt<T>) -> Attempt<()> {
     }
 }
 
-/// Records a point of a session.
-fn note_session(
-    sessions: &mut BTreeMap<SessionId, CommitPoint>,
-    id: SessionId,
-    point: CommitPoint,
-) {
-    let is_news = sessions.get(&id).is_none_or(|before| point.is_after(before));
-    if is_news {
-        sessions.insert(id, point);
+/// Returns the point of a session after a change. A checkpoint may have it already: then only the
+/// change itself is new.
+fn point_after(before: Option<CommitPoint>, progress: &SessionProgress) -> CommitPoint {
+    let mut point = before.unwrap_or_default();
+    let known = point.until;
+    for [first, last] in &progress.excluded {
+        for number in (*first).max(known + 1)..=*last {
+            point.excluded.insert(number);
+            point.until = point.until.max(number);
+        }
     }
-}
-
-/// Records how far a session has come. `recovered` returns its point in the checkpoint.
-fn note_progress(
-    sessions: &mut BTreeMap<SessionId, CommitPoint>,
-    SessionProgress { id, until, excluded }: SessionProgress,
-    recovered: impl FnOnce(SessionId) -> Option<CommitPoint>,
-) {
-    let before = sessions.remove(&id).or_else(|| recovered(id)).unwrap_or_default();
-    let point = CommitPoint { until, excluded, ..before.clone() };
-    sessions.insert(id, if point.is_after(&before) { point } else { before });
+    point.excluded.remove(progress.serial);
+    point.until = point.until.max(progress.serial);
+    point
 }
 
 #[cold]
