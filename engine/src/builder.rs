@@ -1,5 +1,7 @@
 //! Opens a store with custom components.
 
+mod reading;
+
 use crate::base::error::{Error, Result};
 use crate::base::wall_clock::WallClock;
 use crate::checkpoint::{Token, maintain};
@@ -315,6 +317,29 @@ impl<S> Builder<S> {
         self.surroundings.given_directory()
     }
 
+    /// Returns the opening of a directory with these settings.
+    fn opening(
+        self,
+        directory: Arc<dyn Directory>,
+        wal_directory: Option<Arc<dyn Directory>>,
+    ) -> Result<Opening> {
+        let drawn = || RandomState::new().hash_one("kvick");
+        let (seed, life) = (self.seed.unwrap_or_else(drawn), self.seed.unwrap_or_else(drawn));
+        Ok(Opening {
+            config: self.config,
+            directory,
+            wal_directory,
+            handle: self.surroundings.handle()?,
+            clock: self.clock,
+            seed,
+            life,
+            token: self.token.map(|Token(token)| token),
+            accepts_type_change: self.accepts_type_change,
+            reads_only: false,
+            on_progress: self.on_progress.map(Mutex::new),
+        })
+    }
+
     /// Opens the store, with these types if it has one table.
     async fn open_in(
         self,
@@ -322,22 +347,10 @@ impl<S> Builder<S> {
         wal_directory: Option<Arc<dyn Directory>>,
         types: Option<&TypeNames>,
     ) -> Result<Database> {
-        let handle = self.surroundings.handle()?;
-        let drawn = || RandomState::new().hash_one("kvick");
-        let (seed, life) = (self.seed.unwrap_or_else(drawn), self.seed.unwrap_or_else(drawn));
+        let accepts_type_change = self.accepts_type_change;
         let span = tracing::info_span!(target: "kvick::open", "open", place = directory.describe());
-        let opening = Opening {
-            config: self.config,
-            directory,
-            wal_directory,
-            handle: handle.clone(),
-            clock: self.clock,
-            seed,
-            life,
-            token: self.token.map(|Token(token)| token),
-            accepts_type_change: self.accepts_type_change,
-            on_progress: self.on_progress.map(Mutex::new),
-        };
+        let opening = self.opening(directory, wal_directory)?;
+        let handle = opening.handle.clone();
         let opened = recovery::open(opening, types).instrument(span).await?;
         let recovery::Opened { checkpoints, lock, report, wal } = opened;
         let ending = Ending::new(checkpoints.clone(), lock);
@@ -355,7 +368,6 @@ impl<S> Builder<S> {
         handle.spawn("kvick-maintenance", ending.maintenance(drivers)).detach();
         ending.check_maintained()?;
         let open_tables = Arc::default();
-        let accepts_type_change = self.accepts_type_change;
         // It ends the store if the replay fails, or this future is dropped.
         let mut lifecycle = StoreLifecycle {
             checkpoints,

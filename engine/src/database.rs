@@ -163,6 +163,24 @@ impl Database {
         self.lifecycle.open_table(&tables[0], types)
     }
 
+    /// Returns a table that exists, for these types. `None` is the only table of the store, which
+    /// was opened for them.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a table of other types, and if there is no such table.
+    pub(crate) fn present_table(
+        &self,
+        name: Option<&str>,
+        types: &TypeNames,
+    ) -> Result<Arc<TableInner>> {
+        let Some(name) = name else {
+            return self.only_table(types);
+        };
+        let mut table = self.lifecycle.checkpoints.table(name)?;
+        types.adopt(&mut table, self.lifecycle.accepts_type_change)?;
+        self.lifecycle.open_table(&table, types)
+    }
+
     fn is_live(&self, number: TableNumber) -> bool {
         self.lifecycle.checkpoints.tables().iter().any(|table| table.number() == number)
     }

@@ -25,6 +25,7 @@
 //! | [`backup`] | copies of a running store |
 //! | [`compaction`] | how space comes back |
 //! | [`recovery`] | what an opening has found |
+//! | [`reader`] | a store that another process writes, as of a checkpoint |
 //! | [`log`] | settings, readers, followers and checks of a log |
 //! | [`stats`] | counts, bytes, health |
 //! | [`inspect`](mod@inspect) | a look at a store from outside |
@@ -90,6 +91,7 @@ pub mod log;
 mod manifest;
 mod memory;
 mod opening;
+pub mod reader;
 mod record;
 pub mod recovery;
 pub mod scan;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 
+use kvick_io::wrap::ReadOnly;
 use kvick_io::{
     AlignedBuf, Device, DeviceOptions, Directory, IoConfig, ReadOnlyDirectory, open_directory,
 };
@@ -242,4 +243,65 @@ fn segments_that_appear_or_are_replaced_are_found() -> io::Result<()> {
     // A truncated segment without a successor is still readable.
     assert_reads(&*device, 2 * SEGMENT, SEGMENT / 2);
     Ok(())
+}
+
+/// Returns the kind of the error of each change of a directory that is only read.
+fn changes(directory: &dyn Directory, device: &dyn Device) -> Vec<ErrorKind> {
+    let refused = |result: io::Result<()>| result.expect_err("only read").kind();
+    block_on(async {
+        vec![
+            refused(directory.write_file("manifest", b"").await),
+            refused(directory.rename("manifest", "other").await),
+            refused(directory.exchange("manifest", "other").await),
+            refused(directory.remove_file("manifest").await),
+            refused(directory.lock("lock").await.map(drop)),
+            refused(device.write_at(0, blocks(0, 512)).await.result),
+            refused(device.truncate(0).await),
+            refused(device.discard_below(SEGMENT as u64).await),
+        ]
+    })
+}
+
+#[test]
+fn a_wrapper_refuses_every_change_of_its_directory() {
+    let place = tempfile::tempdir().unwrap();
+    let (writer, _device) = store(place.path()).unwrap();
+    let directory = ReadOnly::new(writer);
+    block_on(async {
+        let device = directory.open_device("log", OPTIONS).await.unwrap();
+        let read = device.read_at(512, AlignedBuf::zeroed(1024)).await;
+        assert!(read.into_buf().unwrap()[..] == blocks(512, 1024)[..]);
+        assert!(
+            changes(&directory, &*device).iter().all(|it| *it == ErrorKind::ReadOnlyFilesystem)
+        );
+        device.sync().await.result.unwrap();
+        directory.sync().await.unwrap();
+        assert!(directory.is_read_only());
+        let error = directory.open_device("other", OPTIONS).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+        assert_eq!(
+            directory.list().await.unwrap(),
+            ["log.000000", "log.000001", "log.000002", "manifest"]
+        );
+    });
+}
+
+#[test]
+fn threads_make_the_reads_of_devices() {
+    let place = tempfile::tempdir().unwrap();
+    let (_writer, _device) = store(place.path()).unwrap();
+    let directory = ReadOnlyDirectory::open(place.path()).unwrap().with_threads(2).unwrap();
+    block_on(async {
+        let device = directory.open_device("log", OPTIONS).await.unwrap();
+        let at = |number: usize| (number * 1024, 1024);
+        let reads = (0..20)
+            .map(at)
+            .map(|(offset, len)| device.read_at(offset as u64, AlignedBuf::zeroed(len)));
+        for (read, (offset, len)) in reads.collect::<Vec<_>>().into_iter().zip((0..20).map(at)) {
+            assert!(read.await.into_buf().unwrap()[..] == blocks(offset, len)[..], "{offset}");
+        }
+        assert!(
+            changes(&directory, &*device).iter().all(|it| *it == ErrorKind::ReadOnlyFilesystem)
+        );
+    });
 }

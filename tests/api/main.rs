@@ -28,6 +28,7 @@ mod lookups;
 mod model;
 mod panics;
 mod places;
+mod readers;
 mod refusals;
 mod removals;
 mod runtimes;

@@ -13,6 +13,7 @@ use kvick::config::Backend;
 use kvick::config::ByteSize;
 use kvick::epoch::Epoch;
 use kvick::io::{Directory, MemoryDirectory};
+use kvick::reader::{DatabaseReader, StoreReader};
 use kvick::runtime::{Handle, block_on};
 use kvick::session::{Expiry, Update};
 use kvick::{Config, Database, Error, FasterKv, FasterLog, Result, checkpoint, inspect, log};
@@ -194,6 +195,33 @@ fn ask_other_logs(asked: &mut Asked, group: &log::Group, follower: Option<&log::
     ask(asked, "follower.rs", "refresh", || follower.map(log::Follower::refresh));
 }
 
+fn ask_readers(
+    asked: &mut Asked,
+    store: Option<&StoreReader<u64, [u8]>>,
+    database: Option<&DatabaseReader>,
+) {
+    type Reader = StoreReader<u64, [u8]>;
+    let config = || Config::default();
+    ask(asked, "store_reader.rs", "open", || Reader::open("", config()));
+    ask(asked, "store_reader.rs", "open", || Reader::builder(config()).open(""));
+    ask(asked, "store_reader.rs", "open_in_directory", || {
+        Reader::builder(config()).directory(directory()).open_in_directory()
+    });
+    ask(asked, "store_reader.rs", "refresh", || store.map(StoreReader::refresh));
+    ask(asked, "store_reader.rs", "read", || store.map(|store| store.read(&1)));
+    ask(asked, "store_reader.rs", "read_with", || store.map(|it| it.read_with(&1, <[u8]>::len)));
+    ask(asked, "store_reader.rs", "contains", || store.map(|store| store.contains(&1)));
+    ask(asked, "store_reader.rs", "read_many", || store.map(|store| store.read_many(&[1])));
+    ask(asked, "store_reader.rs", "scan", || store.map(StoreReader::scan));
+    ask(asked, "store_reader.rs", "count", || store.map(StoreReader::count));
+    ask(asked, "database_reader.rs", "open", || DatabaseReader::open("", config()));
+    ask(asked, "database_reader.rs", "open", || DatabaseReader::builder(config()).open(""));
+    ask(asked, "database_reader.rs", "open_in_directory", || {
+        DatabaseReader::builder(config()).directory(directory()).open_in_directory()
+    });
+    ask(asked, "database_reader.rs", "refresh", || database.map(DatabaseReader::refresh));
+}
+
 #[test]
 fn every_public_future_may_be_sent() -> Result<()> {
     let mut asked = Asked::new();
@@ -206,6 +234,7 @@ fn every_public_future_may_be_sent() -> Result<()> {
     let log = block_on(FasterLog::open("", config.clone()))?;
     ask_log(&mut asked, &log);
     ask_other_logs(&mut asked, &log::Group::new(config)?, None);
+    ask_readers(&mut asked, None, None);
     let mut missing = Vec::new();
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../engine/src");
     for file in files(&sources) {

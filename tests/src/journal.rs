@@ -108,7 +108,11 @@ impl Record {
         self.first_key..self.first_key + self.keys
     }
 
-    fn state(&self, until: u64) -> BTreeMap<u64, u64> {
+    /// Returns the keys and values after the first `until` operations.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn state(&self, until: u64) -> BTreeMap<u64, u64> {
         let until = usize::try_from(until).expect("a count of operations fits");
         let mut state = BTreeMap::new();
         for (key, value) in &self.done[..until] {

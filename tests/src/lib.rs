@@ -5,6 +5,7 @@
 //! * [`configs`]: the matrix of page sizes, memory, backends and runtimes.
 //! * [`budgets`]: changes of the memory of an open store, within its bounds.
 //! * [`history`]: a check that the results which several threads saw of a key can be explained.
+//! * [`interrupted`]: a directory whose writer works just before an operation of a reader.
 //! * [`journal`]: the operations of a session, and so the contents of any checkpoint of it.
 //! * [`sharing`]: keys whose records share chains.
 //! * [`simulated`]: a store on the simulated executor and disk, and the command that replays a run.
@@ -14,6 +15,7 @@
 //! * [`log_model`]: the operations on a log, and a check of the recovered log.
 //! * [`log_state`]: the state of a log apart from its entries.
 //! * [`allocations`]: an allocator that counts.
+//! * [`anew`]: a directory that opens a file again for each read.
 //! * [`deadline`]: a time limit on real runtimes, where a simulation cannot find a deadlock.
 //! * [`files`]: the raw files of a store, for tests that damage them and open the store again.
 //! * [`fuzzing`]: the bodies of the fuzz targets.
@@ -24,6 +26,7 @@
 
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 pub mod allocations;
+pub mod anew;
 pub mod budgets;
 pub mod configs;
 pub mod crash;
@@ -33,6 +36,7 @@ pub mod files;
 pub mod fuzzing;
 pub mod gauge;
 pub mod history;
+pub mod interrupted;
 pub mod journal;
 pub mod log_files;
 pub mod log_frames;

@@ -44,7 +44,7 @@ const RUNTIME: [(&str, &str); 10] = [
     ("simulation", "task executor handle"),
 ];
 
-const ENGINE: [(&str, &str); 29] = [
+const ENGINE: [(&str, &str); 30] = [
     ("codec", ""),
     ("base", "codec"),
     ("guide", ""),
@@ -88,6 +88,11 @@ const ENGINE: [(&str, &str); 29] = [
          scan feed database",
     ),
     ("builder", "base codec config opening checkpoint compaction recovery lifecycle database kv"),
+    (
+        "reader",
+        "base codec manifest config opening store checkpoint compaction recovery lifecycle \
+         database kv builder",
+    ),
 ];
 
 /// The accepted circles of files, each by its first file.

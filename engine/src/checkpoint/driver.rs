@@ -153,6 +153,14 @@ impl Checkpoints {
         self.checkpoint_files.manifest().store.live_tables().cloned().collect()
     }
 
+    /// Returns a table that is not dropped.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there is no such table.
+    pub(crate) fn table(&self, name: &str) -> Result<TableFormat> {
+        self.checkpoint_files.manifest().store.present_table(name).cloned()
+    }
+
     /// Pins a checkpoint, so that its files stay: the given one, or the newest that survives power
     /// cuts.
     ///

@@ -28,7 +28,7 @@
 //! * **`Corrupt`**: the read bytes are not the written bytes. See [below](#corrupt).
 //! * **`NotFound`**: a file that the call needs is missing. Restore it from a backup.
 //! * **`Truncated`**: a reader asked to fail if it misses truncated entries. Go on where the log
-//!   begins.
+//!   begins. Or the writer of a store has removed what a [reader](crate::reader) shows: refresh.
 //! * **`ReadOnly`**: the file system was read-only at the opening. Mount it for writing, and open
 //!   again.
 //! * **`AddressesExhausted`**: all addresses are used. Go on in a new directory; the old one stays

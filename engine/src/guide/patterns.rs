@@ -287,6 +287,13 @@
 //! the rules, and the example `replica` is a program that follows them, through restarts, a crash,
 //! and a time away that was too long.
 //!
+//! # Read beside the writer
+//! Another process reads a store as of a checkpoint with a [`StoreReader`](crate::reader), which
+//! takes no lock and writes nothing. Take checkpoints as often as readers should see changes
+//! ([`Config::checkpoint_every`](crate::Config::checkpoint_every)), and keep more than one
+//! ([`Config::keep_checkpoints`](crate::Config::keep_checkpoints)), so that a reader has time to
+//! refresh. A [cookie](crate::checkpoint::Request::cookie) tells readers what a checkpoint has.
+//!
 //! # Backup
 //! [`backup`](crate::FasterKv::backup) copies a running store: see
 //! [`formats`](super::formats#backup).

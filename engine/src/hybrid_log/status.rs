@@ -122,9 +122,8 @@ impl LogStatus {
         }
     }
 
-    /// Marks the log as read-only: its file system refuses every write.
+    /// Marks the log as read-only: its file system refuses every write, or its owner only reads.
     pub(crate) fn transition_to_read_only(&self, place: &str) {
-        tracing::info!(place, "the file system is read-only: the {} can only be read", self.name);
         self.transition(READ_ONLY, Some(Error::read_only(self.name, place)));
     }
 

@@ -79,7 +79,9 @@ pub(crate) fn not_opened(path: &Path, owner: &str, error: io::Error) -> Error {
 /// Refuses writers of a log that was opened on a read-only file system.
 pub(crate) fn admit_read_only(directory: &dyn Directory, log: &HybridLog) {
     if directory.is_read_only() {
-        log.health().transition_to_read_only(&directory.describe());
+        let place = directory.describe();
+        tracing::info!(place, "the file system is read-only: what is there can only be read");
+        log.health().transition_to_read_only(&place);
     }
 }
 

@@ -26,6 +26,11 @@
 //
 // An interrupted recovery can be repeated, and gives the same result.
 //
+// # Readers
+// A reader (`show`) takes no lock and makes steps 1 only. So the records that the log itself lacks
+// must all stay in memory, and the log is read under the life that the manifest names: units that a
+// later life wrote in their place do not count.
+//
 // # Fallback
 // Recovery serves at least the newest checkpoint that survives power cuts, or fails and reports
 // the reason. It serves less than was durable only if the configuration allows it, and then it
@@ -33,10 +38,13 @@
 // damaged that.
 
 mod create;
+mod extent;
 mod recover;
 mod repeat;
 mod replay;
 mod report;
+mod show;
+mod stored;
 mod type_change;
 mod types;
 mod wal;
@@ -47,6 +55,7 @@ pub use report::RecoveryReport as Report;
 
 pub(crate) use repeat::repeat_logged;
 pub(crate) use report::{RecoveryProgress, RecoveryReport};
+pub(crate) use show::show;
 pub(crate) use types::TypeNames;
 
 use crate::base::error::{Error, Result};
@@ -84,6 +93,8 @@ pub(crate) struct Opening {
     pub(crate) token: Option<u64>,
     /// Whether types with other names than the store's types are accepted as the same types.
     pub(crate) accepts_type_change: bool,
+    /// Whether nothing is written: the opening is of a reader, beside a writer or without one.
+    pub(crate) reads_only: bool,
     /// In a mutex that no thread locks. A mutex is `Sync`, so the opening may move between threads.
     pub(crate) on_progress: Option<Mutex<OnProgress>>,
 }

@@ -1,22 +1,19 @@
 //! Recovers a store: chooses a checkpoint, and restores it.
 
 use super::create::{device_bytes, no_memory, tables};
+use super::extent::index_bytes;
 use super::replay::{Replay, TableHashers};
+use super::stored::{adopt, check_store, only_table};
 use super::types::TypeNames;
 use super::{Opening, RecoveryReport};
 use crate::base::address::Address;
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::hash::{HASH_ID, KeyHasher};
 use crate::base::kinds::Durability;
 use crate::checkpoint::files::checkpoint_files::{CheckpointFiles, DELTA, INDEX, PART};
-use crate::checkpoint::files::manifest::{
-    CheckpointEntry, IndexImage, Manifest, StoreFormat, TableFormat,
-};
+use crate::checkpoint::files::manifest::{CheckpointEntry, IndexImage, Manifest};
 use crate::checkpoint::files::{index_image, points};
 use crate::checkpoint::{CheckpointToken, Patches, delta_seal, part_salt};
-use crate::config::index_sizes::IndexSizes;
-use crate::config::space_sizes::SpaceSizes;
-use crate::config::{ByteSize, Config, Geometry};
+use crate::config::Geometry;
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogExtent, PagePayload, Show, check_block};
 use crate::manifest::copy;
@@ -106,7 +103,7 @@ impl Opening {
     }
 
     /// Returns the newest checkpoint that can be restored. All of its files have been checked.
-    async fn choose(
+    pub(super) async fn choose(
         &mut self,
         types: Option<&TypeNames>,
         checkpoint_files: &CheckpointFiles,
@@ -142,7 +139,7 @@ impl Opening {
         }
         // A new start loses no durable data if no rejected checkpoint survives power cuts.
         let was_strong = rejected.iter().any(|record| record.durability == Durability::PowerCut);
-        if !has_none && was_strong {
+        if !has_none && (was_strong || self.reads_only) {
             let place = self.directory.describe();
             return Err(Error::all_damaged("every checkpoint", &place, RESTORE_ALL));
         }
@@ -181,18 +178,15 @@ impl Opening {
         let sizes = geometry.index.with_root_bits(manifest.store.index_root_bits);
         let sizes = image.as_ref().map_or(sizes, |image| sizes.with_buckets(image.buckets));
         let governor = self.governor(&geometry);
-        let extent = record.map_or(LogExtent::EMPTY, |record| {
-            // Bytes that were not synced are written again before the log counts as flushed there.
-            let is_strong = record.durability == Durability::PowerCut;
-            let flushed = if is_strong { record.flushed } else { 0 };
-            let marks = [record.begin, flushed, record.end].map(Address::new);
-            // The pages leave room for the index.
-            governor.note_index(index_bytes(sizes, record, image.as_ref()));
-            let frames = governor.shares().frames.min(geometry.frames);
-            LogExtent::within(marks, geometry.page_bits, frames)
-        });
-        let life = manifest.life().next(record.map_or(Address::NONE, CheckpointEntry::end));
-        let life = (life.ok_or_else(Error::lives_exhausted)?, false);
+        let extent = match record {
+            Some(record) => {
+                // The pages leave room for the index.
+                governor.note_index(index_bytes(sizes, record, image.as_ref()));
+                self.extent(record, &geometry, governor.shares().frames)?
+            }
+            None => LogExtent::EMPTY,
+        };
+        let life = self.life_after(&manifest, record)?;
         let log = self.log(&manifest, &geometry, life, (extent, Arc::clone(&device)))?;
         let index = HashIndex::new(sizes, self.config.huge_pages);
         let index = Arc::new(index.map_err(no_memory)?);
@@ -293,9 +287,6 @@ impl Opening {
     }
 }
 
-/// The bytes of an average record, for an estimate.
-const RECORD_BYTES: u64 = 64;
-
 /// The way out for a damaged checkpoint.
 const FALL_BACK: &str = "`kvick::inspect` lists all damage and the checkpoints: restore this file \
      from a copy, or go back to an older checkpoint with `allow_fallback` or by its token";
@@ -307,12 +298,12 @@ const RESTORE_ALL: &str = "`kvick::inspect` lists the damage: restore its files 
 const TOKENS_APART: u64 = 1 << 20;
 
 /// A checkpoint in memory. Its log may still be too long on the device.
-struct Restored {
-    index: HashIndex,
-    log: HybridLog,
-    governor: Arc<MemoryGovernor>,
-    device: Arc<dyn Device>,
-    points: Points,
+pub(super) struct Restored {
+    pub(super) index: HashIndex,
+    pub(super) log: HybridLog,
+    pub(super) governor: Arc<MemoryGovernor>,
+    pub(super) device: Arc<dyn Device>,
+    pub(super) points: Points,
 }
 
 /// Returns whether an error means that the medium does not have the written bytes. A file that is
@@ -333,13 +324,6 @@ async fn note_lost(
         report.note_lost(&had, kept);
     }
     Ok(())
-}
-
-/// Returns about how many bytes the index of a checkpoint will take.
-fn index_bytes(sizes: IndexSizes, record: &CheckpointEntry, image: Option<&IndexImage>) -> u64 {
-    let (from, known) = image.map_or((record.begin, 0), |image| (image.start, image.stream.bytes));
-    let entries = known / 8 + record.end.saturating_sub(from) / RECORD_BYTES;
-    sizes.bytes_of(entries)
 }
 
 /// Returns the address below which the log was synced before the checkpoint was published. Recovery
@@ -412,48 +396,4 @@ impl Show for Patched<'_> {
         }
         self.show.show(page)
     }
-}
-
-/// Returns the table of a store that has one table.
-///
-/// # Errors
-/// `InvalidArgument` if it has none, or several.
-fn only_table<'s>(store: &'s mut StoreFormat, place: &str) -> Result<&'s mut TableFormat> {
-    let names: Vec<String> = store.live_tables().map(|table| table.name.clone()).collect();
-    let [name] = &*names else {
-        let names = names.join("`, `");
-        let which = if names.is_empty() { "no table".to_owned() } else { format!("`{names}`") };
-        return Err(Error::invalid(format!(
-            "the store in {place} has not one table, but {which}; open it with `Database::open`"
-        )));
-    };
-    Ok(store.table_mut(name).expect("the name is of a table"))
-}
-
-/// Checks that this build has the hash function of the store, and can use its sizes.
-fn check_store(store: &StoreFormat) -> Result<()> {
-    let hash = KeyHasher::new(store.seed.0).hash(b"kvick").bits();
-    if store.hash != HASH_ID || store.hash_of_kvick.0 != hash {
-        return Err(Error::unsupported(format!(
-            "the store's keys are hashed by {}, which this build does not have",
-            store.hash
-        )));
-    }
-    store.check_sizes()
-}
-
-/// Returns the configuration with the sizes of the store. Refuses other sizes.
-fn adopt(config: &Config, store: &StoreFormat) -> Result<Config> {
-    let page = ByteSize::new(store.page_bytes);
-    if config.page_size.is_some_and(|asked| asked != page) {
-        let asked = config.page_size.unwrap_or(page);
-        return Err(Error::invalid(format!(
-            "page_size = {asked}: this store was created with pages of {page}"
-        )));
-    }
-    let mut config = config.clone().with_page_size(page);
-    config.segment_size = ByteSize::new(store.segment_bytes);
-    let space = SpaceSizes::of(&config, store.page_bytes, store.segment_bytes);
-    space.map_or(Ok(()), SpaceSizes::check)?;
-    Ok(config)
 }

@@ -10,6 +10,7 @@ pub(crate) mod event_source;
 mod forward;
 pub(crate) mod names;
 pub(crate) mod pool;
+pub(crate) mod read_only;
 #[cfg(feature = "contract")]
 mod suite;
 

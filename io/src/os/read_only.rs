@@ -10,24 +10,27 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::backends::engine::run_blocking;
+use crate::backends::threads::Threads;
 use crate::contract::boxed::BoxFuture;
 use crate::contract::buf::AlignedBuf;
 use crate::contract::completion::{Completion, OpTable, SharedTable, Transfer};
 use crate::contract::device::{Device, Geometry};
 use crate::contract::directory::{DeviceOptions, Directory, Lock};
 use crate::contract::names;
+use crate::contract::read_only::{not_created, refusal, refuse, refuse_changes};
 use crate::error::naming;
 use crate::error::with_context;
 use crate::files::file::StorageFile;
-use crate::files::operation::{Kind, Operation};
+use crate::files::operation::{Engine, Kind, Operation};
 use crate::files::root::{Access, Root};
 use crate::files::segments::{Extents, Insertion, Lookup, Segments};
 
 /// A read-only [`Directory`] of real files. For tools, such as a tool that inspects the store of
 /// another process.
 ///
-/// It blocks: each operation runs to its end on the thread that calls or polls it. Reads use the
-/// page cache, with a block of 512 bytes whatever the block of the writer. Only times of access may
+/// It blocks: each operation runs to its end on the thread that calls or polls it.
+/// [`with_threads`](Self::with_threads) moves the reads of devices to threads. Reads use the page
+/// cache, with a block of 512 bytes whatever the block of the writer. Only times of access may
 /// change.
 ///
 /// A running store changes meanwhile. Reads see later writes, also in segments that appear later,
@@ -44,6 +47,8 @@ use crate::files::segments::{Extents, Insertion, Lookup, Segments};
 #[derive(Debug)]
 pub struct ReadOnlyDirectory {
     root: Arc<Root>,
+    /// `None` means the thread that calls.
+    engine: Option<Arc<dyn Engine>>,
 }
 
 impl ReadOnlyDirectory {
@@ -61,7 +66,17 @@ impl ReadOnlyDirectory {
         let opened = found.and_then(|()| Root::open(&path));
         let opened =
             opened.map_err(|error| with_context(error, format!("opening {}", path.display())));
-        Ok(Self { root: Arc::new(opened?) })
+        Ok(Self { root: Arc::new(opened?), engine: None })
+    }
+
+    /// Moves the reads of devices that are opened from now on to at most `threads` threads of this
+    /// directory, at least one. All else runs on the thread that calls.
+    ///
+    /// # Errors
+    /// The error of the system if it refuses a thread.
+    pub fn with_threads(self, threads: usize) -> io::Result<Self> {
+        let threads = threads.max(1);
+        Ok(Self { engine: Some(Arc::new(Threads::start(threads, threads)?)), ..self })
     }
 
     fn device(&self, name: &str, options: DeviceOptions) -> io::Result<Arc<dyn Device>> {
@@ -69,12 +84,11 @@ impl ReadOnlyDirectory {
         options.check()?;
         let files = open_present(&self.root, self.root.list_segments(name)?)?;
         if files.is_empty() {
-            let message = format!("{name} has no segment and is not created: {REASON}");
-            return Err(io::Error::new(io::ErrorKind::NotFound, message));
+            return Err(not_created(name));
         }
         let segments = Segments::new(name, options.segment_bytes, files);
-        let root = Arc::clone(&self.root);
-        Ok(Arc::new(ReadOnlyDevice { root, segments, table: OpTable::new() }))
+        let (root, engine) = (Arc::clone(&self.root), self.engine.clone());
+        Ok(Arc::new(ReadOnlyDevice { root, engine, segments, table: OpTable::new() }))
     }
 }
 
@@ -108,33 +122,7 @@ impl Directory for ReadOnlyDirectory {
         })
     }
 
-    fn write_file(&self, name: &str, _bytes: &[u8]) -> BoxFuture<'_, io::Result<()>> {
-        refuse("writing", name)
-    }
-
-    fn rename(&self, from: &str, _to: &str) -> BoxFuture<'_, io::Result<()>> {
-        refuse("renaming", from)
-    }
-
-    fn exchange(&self, one: &str, _other: &str) -> BoxFuture<'_, io::Result<()>> {
-        refuse("renaming", one)
-    }
-
-    fn remove_file(&self, name: &str) -> BoxFuture<'_, io::Result<()>> {
-        refuse("removing", name)
-    }
-
-    fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn lock(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Lock>>> {
-        refuse("locking", name)
-    }
-
-    fn is_read_only(&self) -> bool {
-        true
-    }
+    refuse_changes!();
 
     fn describe(&self) -> String {
         self.root.path().display().to_string()
@@ -145,6 +133,7 @@ impl Directory for ReadOnlyDirectory {
 #[derive(Debug)]
 struct ReadOnlyDevice {
     root: Arc<Root>,
+    engine: Option<Arc<dyn Engine>>,
     segments: Segments<StorageFile>,
     table: SharedTable,
 }
@@ -215,7 +204,11 @@ impl Device for ReadOnlyDevice {
         match extents {
             Ok(extents) => {
                 let (completion, sink) = OpTable::begin(&self.table);
-                run_blocking(Operation::transfer(Kind::Read, extents, buf, sink));
+                let operation = Operation::transfer(Kind::Read, extents, buf, sink);
+                match &self.engine {
+                    Some(engine) => engine.submit(operation),
+                    None => run_blocking(operation),
+                }
                 completion
             }
             Err(error) => Completion::refused(error, Some(buf)),
@@ -256,16 +249,6 @@ impl Device for ReadOnlyDevice {
     fn bytes_stored(&self) -> u64 {
         self.segments.sum(StorageFile::length)
     }
-}
-
-const REASON: &str = "the directory was opened read-only; open it for writing";
-
-fn refusal(verb: &str, what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::ReadOnlyFilesystem, format!("{verb} {what}: {REASON}"))
-}
-
-fn refuse<T: Send + 'static>(verb: &str, what: &str) -> BoxFuture<'static, io::Result<T>> {
-    Box::pin(std::future::ready(Err(refusal(verb, what))))
 }
 
 /// Opens the listed segments that still exist. A running store may have discarded some since the

@@ -7,9 +7,11 @@
 //! ([`Traced`]). A wrapper that starts an operation later than its call creates its own completion
 //! with [`Completions`](crate::Completions) ([`Throttled`]).
 
+mod read_only;
 mod throttled;
 mod traced;
 
+pub use read_only::ReadOnly;
 pub use throttled::Throttled;
 pub use traced::{Trace, TraceKind, Traced};
 

@@ -24,7 +24,8 @@ pub enum ErrorKind {
     /// The system is short of descriptors, tasks or memory. Nothing was done; retry later.
     Unavailable,
     /// Entries were truncated before a reader read them. Continue where the log begins. Or records
-    /// left the log before a scan read them: scan again.
+    /// left the log before a scan read them: scan again. Or the writer of a store has dropped the
+    /// checkpoint that a reader shows: refresh it.
     Truncated,
     /// The file system was read-only at the opening. Reads work, and nothing else does.
     ReadOnly,

@@ -317,6 +317,23 @@ impl Error {
         Self::new(ErrorKind::Truncated, message).with_way_out("scan again, without long pauses")
     }
 
+    /// Creates the error of a reader of a checkpoint that its store no longer has. `cause` is the
+    /// error of the read.
+    #[cold]
+    pub(crate) fn overtaken(checkpoint: impl fmt::Display, cause: &Self) -> Self {
+        let message = format!(
+            "checkpoint {checkpoint} is shown, but the writer has dropped it and removed its files"
+        );
+        let error = Self::build(ErrorKind::Truncated, message, Some(Box::new(cause.clone())));
+        error.with_way_out("refresh the reader")
+    }
+
+    /// Creates the error of a directory without a store, for a reader.
+    #[cold]
+    pub(crate) fn no_store(place: &str) -> Self {
+        Self::not_found(&format!("the store in {place}"), "create it with `FasterKv` first")
+    }
+
     /// Creates the error of a reader of a store's log at the address `at`. The log begins after it
     /// by now.
     #[cold]

@@ -96,4 +96,17 @@ impl LogExtent {
         let flushed = if head <= flushed { flushed } else { tail };
         Self { begin, head, flushed, tail }
     }
+
+    /// Returns the same log with the records from `flushed` on in memory, up to the tail. The log
+    /// itself has the others.
+    pub(crate) fn with_memory_from(self, flushed: Address, page_bits: u32) -> Self {
+        let first = Address::at(flushed.page(page_bits), 0, page_bits);
+        let head = self.head.min(first.max(self.begin));
+        Self { head, flushed, ..self }
+    }
+
+    /// Returns the number of pages in memory.
+    pub(crate) fn pages_in_memory(self, page_bits: u32) -> u64 {
+        self.tail.page(page_bits) - self.head.page(page_bits) + 1
+    }
 }

@@ -68,6 +68,14 @@ impl StoreFormat {
         self.live_tables().find(|table| table.name == name)
     }
 
+    /// As [`table`](Self::table), of a table that must exist.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there is no such table.
+    pub(crate) fn present_table(&self, name: &str) -> Result<&TableFormat> {
+        self.table(name).ok_or_else(|| self.no_table(name))
+    }
+
     /// As [`table`](Self::table), to change it.
     pub(crate) fn table_mut(&mut self, name: &str) -> Option<&mut TableFormat> {
         self.tables.iter_mut().find(|table| !table.dropped && table.name == name)

@@ -1,0 +1,111 @@
+//! One checkpoint, as a reader shows it.
+
+use crate::base::error::{Error, Result};
+use crate::checkpoint::files::manifest::Manifest;
+use crate::checkpoint::{CheckpointInfo, CheckpointToken, Checkpoints};
+use crate::compaction::Compaction;
+use crate::database::Database;
+use crate::lifecycle::StoreLifecycle;
+use crate::opening::ending::Ending;
+use crate::recovery::{Opened, RecoveryReport, TypeNames};
+use crate::store::TableInner;
+use kvick_io::sync::Mutex;
+use kvick_runtime::Handle;
+use std::sync::Arc;
+
+/// A checkpoint, restored in memory as a store that is only read.
+#[derive(Debug)]
+pub(super) struct View {
+    // Fixed.
+    number: u64,
+    database: Database,
+    info: CheckpointInfo,
+    salt: u64,
+    end: u64,
+    // Under its lock: the tables that were asked for, which live as long as the view.
+    tables: Mutex<Vec<Arc<TableInner>>>,
+}
+
+impl View {
+    /// Creates the view `number` of what an opening has restored.
+    pub(super) fn new(
+        opened: Opened,
+        number: u64,
+        (handle, accepts_type_change): (&Handle, bool),
+    ) -> Result<Self> {
+        let Opened { checkpoints, lock, report, wal: _ } = opened;
+        let chosen = report.as_ref().and_then(|report| report.chosen);
+        let CheckpointToken(token) = chosen.expect("a reader shows a checkpoint");
+        let (info, salt, end) = {
+            let manifest = checkpoints.checkpoint_files().manifest();
+            let entry = manifest.checkpoint(token).expect("it was chosen from this manifest");
+            (CheckpointInfo::of(entry, &manifest), manifest.store.salt.0, entry.end)
+        };
+        let ending = Ending::new(checkpoints.clone(), lock);
+        let drivers = drive(Arc::clone(&checkpoints), Arc::clone(&ending));
+        handle.spawn("kvick-reader", ending.maintenance(drivers)).detach();
+        ending.check_maintained()?;
+        let lifecycle = StoreLifecycle {
+            compaction: Arc::new(Compaction::new(Arc::clone(&checkpoints))),
+            checkpoints,
+            ending,
+            report,
+            open_tables: Arc::default(),
+            accepts_type_change,
+        };
+        let database = Database::new(Arc::new(lifecycle));
+        Ok(Self { number, database, info, salt, end, tables: Mutex::default() })
+    }
+
+    /// Returns the number of the view among those of its reader.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn info(&self) -> &CheckpointInfo {
+        &self.info
+    }
+
+    pub(super) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    pub(super) fn report(&self) -> &RecoveryReport {
+        self.database.recovery().expect("a view was restored")
+    }
+
+    /// Returns whether `manifest` is of the same store and still has the checkpoint.
+    pub(super) fn is_in(&self, manifest: &Manifest) -> bool {
+        let CheckpointToken(token) = self.info.token;
+        self.is_of(manifest)
+            && manifest.checkpoint(token).is_some_and(|entry| entry.end == self.end)
+    }
+
+    /// Returns whether `manifest` is of the same store.
+    pub(super) fn is_of(&self, manifest: &Manifest) -> bool {
+        manifest.store.salt.0 == self.salt
+    }
+
+    /// Returns a table, for these types. `None` is the only table of the store.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a table of other types, and if there is no such table.
+    pub(super) fn table(&self, name: Option<&str>, types: &TypeNames) -> Result<Arc<TableInner>> {
+        let table = self.database.present_table(name, types)?;
+        self.tables.lock().expect("nothing panics under it").push(Arc::clone(&table));
+        Ok(table)
+    }
+
+    /// Returns the error of a read, if the store no longer has the checkpoint.
+    #[cold]
+    pub(super) fn overtaken(&self, cause: &Error) -> Error {
+        Error::overtaken(self.info.token, cause)
+    }
+}
+
+/// Runs what a view needs: its scans, and its end. Nothing in it changes.
+async fn drive(checkpoints: Arc<Checkpoints>, ending: Arc<Ending>) {
+    let core = checkpoints.core();
+    let scans = core.drive_scans(checkpoints.handle());
+    futures::join!(scans, ending.drive(async { Ok(()) }));
+}

@@ -1,0 +1,74 @@
+//! The extent of the log of a checkpoint: which of its records are in memory from the start.
+
+use super::Opening;
+use crate::base::address::Address;
+use crate::base::error::{Error, Result};
+use crate::base::kinds::Durability;
+use crate::checkpoint::files::manifest::{CheckpointEntry, IndexImage, Manifest};
+use crate::config::index_sizes::IndexSizes;
+use crate::config::{ByteSize, Geometry};
+use crate::hybrid_log::{Life, LogExtent};
+
+impl Opening {
+    /// Returns the extent of the log of a checkpoint, with about `frames` pages in memory.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a reader without the memory of the pages that the log itself lacks.
+    pub(super) fn extent(
+        &self,
+        record: &CheckpointEntry,
+        geometry: &Geometry,
+        frames: u32,
+    ) -> Result<LogExtent> {
+        // Bytes that were not synced are written again before the log counts as flushed there. A
+        // reader writes nothing, and reads them as they are.
+        let is_strong = record.durability == Durability::PowerCut || self.reads_only;
+        let flushed = if is_strong { record.flushed } else { 0 };
+        let marks = [record.begin, flushed, record.end].map(Address::new);
+        let frames = frames.min(geometry.frames);
+        let extent = LogExtent::within(marks, geometry.page_bits, frames);
+        if !self.reads_only {
+            return Ok(extent);
+        }
+        let extent = extent.with_memory_from(Address::new(flushed), geometry.page_bits);
+        let page_bytes = 1 << geometry.page_bits;
+        let needed = ByteSize::new(extent.pages_in_memory(geometry.page_bits) * page_bytes);
+        if needed <= self.config.memory {
+            return Ok(extent);
+        }
+        Err(Error::invalid(format!(
+            "memory = {}: checkpoint {} has {needed} of pages beside the log; give a reader at \
+             least as much memory as the writer has",
+            self.config.memory, record.token
+        )))
+    }
+
+    /// Returns the life of the log that continues after a checkpoint. The flag tells whether the
+    /// manifest names it already.
+    pub(super) fn life_after(
+        &self,
+        manifest: &Manifest,
+        record: Option<&CheckpointEntry>,
+    ) -> Result<(Life, bool)> {
+        if self.reads_only {
+            // Units of a later life are of a writer that has gone back to an older checkpoint.
+            return Ok((manifest.life(), true));
+        }
+        let next = manifest.life().next(record.map_or(Address::NONE, CheckpointEntry::end));
+        Ok((next.ok_or_else(Error::lives_exhausted)?, false))
+    }
+}
+
+/// The bytes of an average record, for an estimate.
+const RECORD_BYTES: u64 = 64;
+
+/// Returns about how many bytes the index of a checkpoint will take.
+pub(super) fn index_bytes(
+    sizes: IndexSizes,
+    record: &CheckpointEntry,
+    image: Option<&IndexImage>,
+) -> u64 {
+    let (from, known) = image.map_or((record.begin, 0), |image| (image.start, image.stream.bytes));
+    let entries = known / 8 + record.end.saturating_sub(from) / RECORD_BYTES;
+    sizes.bytes_of(entries)
+}
