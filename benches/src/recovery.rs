@@ -1,6 +1,6 @@
-//! A checkpoint of an idle store, and the recovery from it, compared with plain sequential
-//! transfers of as many bytes on the same disk. The module `resized` recovers into other sizes of
-//! index.
+//! A checkpoint of an idle store, a backup of it and the recovery from it, compared with plain
+//! sequential transfers of as many bytes on the same disk. The module `resized` recovers into other
+//! sizes of index.
 
 pub mod resized;
 
@@ -70,6 +70,8 @@ pub struct Results {
     pub checkpoint: Moved,
     /// Times of the phases of the checkpoint.
     pub times: checkpoint::Times,
+    /// A backup of the checkpoint, compared with a plain copy.
+    pub backup: Moved,
     /// The opening of the store, compared with a plain read.
     pub recovery: Moved,
     /// The time of recovery within the opening, as the store counts it.
@@ -119,6 +121,11 @@ async fn measure_loaded<V: Payload + ?Sized>(
     let taken = take(&store, subject.kind, subject.with_index).await?;
     let took = started.elapsed();
     let checkpoint = Moved { bytes: taken.bytes, took, plain: plain.write(taken.bytes).await? };
+    let started = Stopwatch::start();
+    let copied_to = path.with_file_name("copy");
+    let bytes = store.backup(copied_to).of(taken.token).await?.bytes;
+    let took = started.elapsed();
+    let backup = Moved { bytes, took, plain: plain.copy(bytes).await? };
     store.close().await?;
     drop(store);
 
@@ -128,14 +135,12 @@ async fn measure_loaded<V: Payload + ?Sized>(
     let report = store.recovery().ok_or("the store was not found again")?;
     let recovered_in = report.took;
     let bytes = report.replayed_bytes + report.image_bytes;
-    if bytes > taken.bytes {
-        plain.write(bytes).await?;
-    }
+    plain.write(bytes).await?;
     let recovery = Moved { bytes, took, plain: plain.read(bytes).await? };
     let unsound = verify(&store, subject.load).await?;
     store.close().await?;
     let times = taken.times;
-    Ok(Results { checkpoint, times, recovery, recovered_in, base_bytes, copied, unsound })
+    Ok(Results { checkpoint, times, backup, recovery, recovered_in, base_bytes, copied, unsound })
 }
 
 async fn take<V: Payload + ?Sized>(

@@ -23,6 +23,8 @@ const BLOCK: u64 = 1 << 20;
 const DEPTH: usize = 4;
 
 const NAME: &str = "plain";
+/// The name of the copy, which begins with the other name.
+const COPY: &str = "plain-copy";
 
 /// A scratch directory for plain transfers.
 #[derive(Debug)]
@@ -62,6 +64,30 @@ impl Plain {
         let write = |offset| device.write_at(offset, self.buffers.take(block_length()));
         in_order(blocks(bytes), write).await?;
         device.sync().await.result?;
+        self.directory.sync().await?;
+        Ok(started.elapsed())
+    }
+
+    /// Writes a fresh file of `bytes`, and copies it to another file, which it syncs. Returns the
+    /// time of the copy. Reads and writes overlap.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error of the I/O layer.
+    pub async fn copy(&self, bytes: u64) -> io::Result<Duration> {
+        self.write(bytes).await?;
+        let from = self.device().await?;
+        let started = Stopwatch::start();
+        let to = self.directory.open_device(COPY, DeviceOptions::default()).await?;
+        let copy = |offset| {
+            let (from, to) = (&from, &to);
+            async move {
+                let read = from.read_at(offset, self.buffers.take(block_length())).await;
+                to.write_at(offset, read.into_buf()?).await.result
+            }
+        };
+        stream::iter(blocks(bytes)).map(copy).buffered(DEPTH).try_collect::<()>().await?;
+        to.sync().await.result?;
         self.directory.sync().await?;
         Ok(started.elapsed())
     }

@@ -14,10 +14,12 @@ use kvick::config::ByteSize;
 use kvick::io::sim::Random;
 use kvick::io::{BoxFuture, Device, DeviceOptions, Directory};
 use kvick::runtime::Handle;
-use kvick::{Config, ErrorKind, FasterKv, Result, backup};
+use kvick::{Config, ErrorKind, FasterKv, Result, backup, checkpoint};
 use tests::journal::{ALL_KINDS, Journal, Record};
 use tests::polling::AtMost;
 use tests::simulated::{Site, World, seeds, two_pages};
+
+use super::control::{Lie, lying};
 
 const JOURNALS: u64 = 3;
 const COPY: &str = "copy";
@@ -378,19 +380,60 @@ fn a_fault_ends_the_backup_or_nothing() {
     });
 }
 
-/// A file of the log that has rotted is found in the copy, which is given up.
+async fn one_checkpoint(site: &Site) -> (Store, checkpoint::Token) {
+    let store = site.open::<u64, u64>(two_pages().with_checkpoint_on_close(false)).await;
+    for key in 0..2000 {
+        store.upsert(&key, &key).await.expect("a sound disk");
+    }
+    let kept = store.checkpoint().fold_over().await.expect("a sound disk").token;
+    (store, kept)
+}
+
+/// The disk has what was written, and does not give it now: no file needs to be restored.
+#[test]
+fn a_read_that_fails_is_no_damage() {
+    let world = World::new(1);
+    let site = world.site.clone();
+    world.simulation.run(async {
+        let (store, kept) = one_checkpoint(&site).await;
+        site.disk.fail_reads(Some(io::ErrorKind::Other));
+        let error = backup(&site, &store).of(kept).await.expect_err("reads fail");
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        site.disk.heal();
+        backup(&site, &store).of(kept).await.expect("a sound disk");
+        store.close().await.expect("closes");
+    });
+}
+
+/// What is synced is trusted, unless the copy is to be read back.
+#[test]
+fn a_target_that_loses_bytes_is_found_by_reading_back() {
+    for lie in [Lie::WritesNothing, Lie::WritesElsewhere] {
+        let world = World::new(2);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let (store, kept) = one_checkpoint(&site).await;
+            let target = |name| lying(site.disk.directory(name), lie);
+            let taken = store.backup_to_directory(target("trusted")).of(kept).await;
+            assert!(taken.is_ok(), "{taken:?}");
+            let request = store.backup_to_directory(target(COPY)).of(kept).read_back(true);
+            let error = request.await.expect_err("the bytes are not there");
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{lie:?}: {error}");
+            let sound = store.backup_to_directory(site.disk.directory("sound"));
+            sound.of(kept).read_back(true).await.expect("a sound disk");
+            store.close().await.expect("closes");
+        });
+    }
+}
+
+/// A file of the log that has rotted is found on its way, and the copy is given up.
 #[test]
 fn damage_is_not_passed_on() {
     seeds(10, |seed| {
         let world = World::new(seed);
         let site = world.site.clone();
         world.simulation.run(async {
-            let config = two_pages().with_checkpoint_on_close(false);
-            let store = site.open::<u64, u64>(config).await;
-            for key in 0..2000 {
-                store.upsert(&key, &key).await.expect("a sound disk");
-            }
-            let kept = store.checkpoint().fold_over().await.expect("a sound disk").token;
+            let (store, kept) = one_checkpoint(&site).await;
             let needed = store.files_of(kept).await.expect("kept");
             let log = needed.iter().find(|file| file.name.starts_with("log")).expect("a file");
             let offset = site.random(5).below(log.bytes);

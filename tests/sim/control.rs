@@ -115,6 +115,11 @@ impl Directory for LyingDirectory {
     );
 }
 
+/// Returns a directory with the fault from the start.
+pub(super) fn lying(inner: Arc<dyn Directory>, lie: Lie) -> Arc<dyn Directory> {
+    Arc::new(LyingDirectory { inner, lie, is_active: Arc::new(AtomicBool::new(true)) })
+}
+
 /// Opens a store on a disk that has no fault until `is_active` is set.
 pub(super) async fn open(site: &Site, lie: Lie) -> (FasterKv<u64, u64>, Arc<AtomicBool>) {
     let is_active = Arc::new(AtomicBool::new(false));

@@ -165,6 +165,7 @@ fn print(options: &Options, kind: Kind, results: &[Results]) {
     table.load_style(NOTHING);
     table.add_row(["", "MB", "ms", "MB/s", "plain MB/s", "ratio", "ratios"]);
     table.add_row(row("checkpoint, write", results, |run| run.checkpoint));
+    table.add_row(row("backup, copy", results, |run| run.backup));
     table.add_row(row("recovery, read", results, |run| run.recovery));
     println!("{table}");
     let phase = |time: fn(&checkpoint::Times) -> Duration| {

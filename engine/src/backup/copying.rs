@@ -1,28 +1,24 @@
-//! Copies the files of a pinned checkpoint to another directory.
+//! Copies the files of a pinned checkpoint to another directory, and checks them on the way.
 
 use super::File;
+use super::pair::Pair;
+use super::tee::Tee;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::checkpoint::Checkpoints;
 use crate::checkpoint::files::checkpoint_files::kind_and_token;
-use crate::checkpoint::files::manifest::CheckpointEntry;
+use crate::checkpoint::files::manifest::{CheckpointEntry, StoreFormat};
 use crate::checkpoint::files::needs::PinnedCheckpoint;
-use crate::hybrid_log::check_block;
+use crate::inspect;
 use crate::manifest::files::{LOG, segment_name};
 use crate::store::StoreInner;
-use futures::stream::{self, StreamExt, TryStreamExt};
-use kvick_io::{AlignedBuf, BufPool, Device, DeviceOptions, Directory};
+use kvick_io::{Device, Directory};
 use std::sync::Arc;
-
-/// The bytes of a read, and of the write that follows it.
-const CHUNK: usize = 1 << 20;
-/// The maximum number of chunks in flight.
-const AT_ONCE: usize = 4;
 
 /// The devices that a pinned checkpoint needs.
 pub(super) struct Source<'p> {
     pinned: &'p PinnedCheckpoint,
-    core: &'p StoreInner,
+    core: &'p Arc<StoreInner>,
     devices: Vec<SourceDevice>,
 }
 
@@ -54,9 +50,13 @@ impl<'p> Source<'p> {
         entry(self.pinned).token
     }
 
+    fn store(&self) -> &StoreFormat {
+        &self.pinned.manifest().store
+    }
+
     /// Returns the files of all devices, by name.
     pub(super) fn files(&self) -> Vec<File> {
-        let segment_bytes = self.pinned.manifest().store.segment_bytes;
+        let segment_bytes = self.store().segment_bytes;
         let mut files: Vec<File> = Vec::new();
         for SourceDevice { name, range: [from, end], .. } in &self.devices {
             let end = *end;
@@ -86,68 +86,39 @@ fn entry(pinned: &PinnedCheckpoint) -> &CheckpointEntry {
     pinned.manifest().checkpoints.last().expect("it has this checkpoint alone")
 }
 
-/// Copies all devices to a directory, and makes them durable there. Returns the number of bytes.
+/// Copies all devices to a directory, checks what a recovery reads of them, and makes them durable
+/// there. Returns the number of bytes.
 ///
 /// # Errors
-/// `Unsupported` if the blocks of the target are larger than the units of the log. `Closed` if the
-/// store is closed meanwhile. `Io`, `StorageFull`.
+/// `Corrupt` with the first problem of the source. `Unsupported` if the blocks of the target are
+/// larger than the units of the log. `Closed` if the store is closed meanwhile. `Io`,
+/// `StorageFull`.
 pub(super) async fn copy_all(source: &Source<'_>, to: &dyn Directory) -> Result<u64> {
+    let mut pairs = Vec::new();
+    for device in &source.devices {
+        let SourceDevice { name, device, range } = device;
+        let pair = Pair::create((name, device, *range), source.store(), to).await?;
+        pairs.push(Arc::new(pair));
+    }
+    let files = source.files().into_iter().map(|file| (file.name, file.bytes)).collect();
+    let tee = Tee::new(source.core, files, pairs.clone());
+    let directory: Arc<dyn Directory> = tee.clone();
+    let manifest = source.pinned.manifest();
+    let problems = tee.drive(inspect::problems_of(&directory, manifest)).await??;
+    refuse(&problems)?;
     let mut bytes = 0;
-    for part in &source.devices {
-        bytes += copy(source, part, to).await?;
+    for pair in &pairs {
+        bytes += pair.complete(source.core).await?;
     }
     let synced = to.sync().await;
     synced.map_err(|error| Error::io(format!("syncing {}", to.describe()), error))?;
     Ok(bytes)
 }
 
-async fn copy(source: &Source<'_>, part: &SourceDevice, to: &dyn Directory) -> Result<u64> {
-    let store = &source.pinned.manifest().store;
-    let options = DeviceOptions { segment_bytes: store.segment_bytes, create: true };
-    let place = to.describe();
-    let failed = |doing: &str, error| Error::io(format!("{doing} {} in {place}", part.name), error);
-    let target = to.open_device(&part.name, options).await;
-    let target = target.map_err(|error| failed("creating", error))?;
-    if part.name == LOG {
-        check_block(store.unit_bytes, &*target)?;
-    }
-    let buffers = BufPool::new(AT_ONCE * CHUNK);
-    let [from, end] = part.range;
-    let chunks = (from..end).step_by(CHUNK).map(|offset| {
-        let (buffers, target) = (&buffers, &*target);
-        async move {
-            source.core.check_read()?;
-            let length = usize::try_from(end - offset).unwrap_or(CHUNK).min(CHUNK);
-            let read = part.device.read_at(offset, buffers.take(length)).await;
-            read.result.map_err(|error| {
-                let (file, at) = part.device.locate(offset);
-                Error::io(format!("reading {file} at {at} for a backup"), error)
-            })?;
-            let buffer = read.buf.expect("a read gives its buffer back");
-            let block = target.geometry().block as usize;
-            let written = target.write_at(offset, in_blocks(buffer, block, buffers)).await;
-            written.result.map_err(|error| failed("writing", error))
-        }
-    });
-    stream::iter(chunks).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-    // The first file that the device was created with is not needed if the log begins later. An
-    // empty log needs it.
-    if from < end {
-        let freed = target.discard_below(from).await;
-        freed.map_err(|error| failed("beginning", error))?;
-    }
-    target.sync().await.result.map_err(|error| failed("syncing", error))?;
-    Ok(end - from)
-}
-
-/// Returns the bytes in whole blocks of the target. Zeros follow the last bytes of a device.
-fn in_blocks(buffer: AlignedBuf, block: usize, buffers: &BufPool) -> AlignedBuf {
-    if buffer.len().is_multiple_of(block) {
-        return buffer;
-    }
-    let mut whole = buffers.take(buffer.len().next_multiple_of(block));
-    let (bytes, rest) = whole.split_at_mut(buffer.len());
-    bytes.copy_from_slice(&buffer);
-    rest.fill(0);
-    whole
+/// Refuses to go on with damaged files.
+pub(super) fn refuse(problems: &[inspect::Problem]) -> Result<()> {
+    problems.first().map_or(Ok(()), |problem| {
+        let what = format!("{}; the backup was given up", problem.message);
+        Err(Error::damaged(&what, &problem.file, problem.offset))
+    })
 }

@@ -7,24 +7,30 @@
 //
 // # Steps
 // ```text
-//   lock the       mark it as     checkpoint,    copy its     check every     manifest,
-//   target     ->  unfinished ->  pinned     ->  files    ->  checksum    ->  then no mark
+//   lock the       mark it as     checkpoint,    read its files once:     sync,   manifest,
+//   target     ->  unfinished ->  pinned     ->  each read is checked ->      ->  then no mark
+//                                                and written
 // ```
 //
 // # Invariants
 // 1. The files of a pinned checkpoint stay as they are while they are copied. Units of the log are
 //    written once, so the log below the end of the checkpoint does not change.
-// 2. A backup has a manifest only after each file that it names is durable and was read again.
-//    Until then it has a mark, so that no store opens it, and only a backup removes its files.
-// 3. The source writes nothing for a backup but the checkpoint. A backup that is dropped or fails
+// 2. The bytes that were checked are the bytes that are written: one read gives both. What no
+//    recovery reads, as the units of the first page before the first record, is copied unchecked.
+// 3. A backup has a manifest only after each file that it names is durable and was checked. Until
+//    then it has a mark, so that no store opens it, and only a backup removes its files.
+// 4. The source writes nothing for a backup but the checkpoint. A backup that is dropped or fails
 //    unpins.
 //
 // # Access
-// `request` is for users. `target` is the directory of the copy, `copying` fills it.
+// `request` is for users. `target` is the directory of the copy, `copying` fills it. `tee` is the
+// source as the check reads it, `pair` a device and its copy.
 
 mod copying;
+mod pair;
 mod request;
 mod target;
+mod tee;
 
 pub use request::BackupRequest as Request;
 

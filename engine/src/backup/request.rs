@@ -21,6 +21,7 @@ pub struct BackupRequest<'s> {
     checkpoints: &'s Checkpoints,
     place: Place,
     token: Option<CheckpointToken>,
+    reads_back: bool,
 }
 
 /// The place of a copy.
@@ -32,14 +33,14 @@ enum Place {
 
 impl<'s> BackupRequest<'s> {
     pub(crate) fn to_path(checkpoints: &'s Checkpoints, path: &Path) -> Self {
-        Self { checkpoints, place: Place::Path(path.to_owned()), token: None }
+        Self { checkpoints, place: Place::Path(path.to_owned()), token: None, reads_back: false }
     }
 
     pub(crate) fn to_directory(
         checkpoints: &'s Checkpoints,
         directory: Arc<dyn Directory>,
     ) -> Self {
-        Self { checkpoints, place: Place::Directory(directory), token: None }
+        Self { checkpoints, place: Place::Directory(directory), token: None, reads_back: false }
     }
 
     /// Copies this checkpoint, which the store keeps. By default the backup takes a new one, a
@@ -52,8 +53,20 @@ impl<'s> BackupRequest<'s> {
         self
     }
 
+    /// Reads the copy back after it was synced, and checks it again. By default the medium of the
+    /// target is trusted to keep what it has synced.
+    ///
+    /// It finds a medium that loses or changes bytes at once, and costs another read of every byte.
+    /// With [direct I/O](crate::Config::direct), the default where the file system has it, the
+    /// bytes come from the medium. Otherwise they may come from the page cache, which proves less.
+    /// Rot that comes later is found by [`inspect`](crate::inspect()) of the copy.
+    pub fn read_back(mut self, reads_back: bool) -> Self {
+        self.reads_back = reads_back;
+        self
+    }
+
     async fn take(self) -> Result<Backup> {
-        let Self { checkpoints, place, token } = self;
+        let Self { checkpoints, place, token, reads_back } = self;
         let (core, handle) = (checkpoints.core(), checkpoints.handle());
         let begun = handle.now();
         core.check_read()?;
@@ -68,7 +81,9 @@ impl<'s> BackupRequest<'s> {
             let pinned = checkpoints.pin(token)?;
             let source = Source::of(&pinned, checkpoints).await?;
             let bytes = copy_all(&source, target.directory()).await?;
-            target.verify(pinned.manifest()).await?;
+            if reads_back {
+                target.read_back(pinned.manifest()).await?;
+            }
             target.publish(pinned.manifest()).await?;
             Ok((CheckpointToken(source.token()), bytes))
         };
@@ -93,14 +108,14 @@ impl<'s> IntoFuture for BackupRequest<'s> {
     type Output = Result<Backup>;
     type IntoFuture = BoxFuture<'s, Result<Backup>>;
 
-    /// Takes the backup, and waits until it is durable and verified.
+    /// Takes the backup, and waits until it is checked and durable.
     ///
     /// # Errors
     /// `AlreadyExists` if the target holds anything but an unfinished backup, `InUse` if another
     /// backup is writing to it. `InvalidArgument` if the store keeps no such checkpoint.
     /// `Unsupported` for a cache that keeps nothing on a device, and for a target whose blocks are
-    /// larger than the units of the store. `Corrupt` if a copied file does not match its
-    /// checksums, or cannot be read. `StorageFull` and `Io` of either directory, and the errors of
+    /// larger than the units of the store. `Corrupt` if a file of the store does not match its
+    /// checksums. `StorageFull` and `Io` of either directory, and the errors of
     /// a [checkpoint](crate::checkpoint::Request). After an error the target has no file of the
     /// backup, as far as files can be removed there.
     ///

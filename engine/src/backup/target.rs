@@ -3,6 +3,7 @@
 //! It has a mark (`UNFINISHED_BACKUP`) before any other file, and until it has its manifest. No
 //! store opens a directory with the mark and without a manifest.
 
+use super::copying::refuse;
 use crate::base::error::{Error, Result};
 use crate::checkpoint::files::checkpoint_files::owner;
 use crate::checkpoint::files::manifest::Manifest;
@@ -50,16 +51,12 @@ impl Target {
         &*self.directory
     }
 
-    /// Reads every file that `manifest` names, and checks its checksums and records.
+    /// Reads every file that `manifest` names back from the medium, and checks it.
     ///
     /// # Errors
-    /// `Corrupt` with the first problem.
-    pub(super) async fn verify(&self, manifest: &Manifest) -> Result<()> {
-        let problems = inspect::problems_of(&self.directory, manifest).await?;
-        problems.first().map_or(Ok(()), |problem| {
-            let what = format!("{}; the backup was given up", problem.message);
-            Err(Error::damaged(&what, &problem.file, problem.offset))
-        })
+    /// `Corrupt` with the first problem. `Io` if a file cannot be read.
+    pub(super) async fn read_back(&self, manifest: &Manifest) -> Result<()> {
+        refuse(&inspect::problems_of(&self.directory, manifest).await?)
     }
 
     /// Completes the backup with its manifest.

@@ -41,7 +41,9 @@
 //! [`log::Follower`](crate::log::Follower) and append the entries to another log.
 //!
 //! *A running store*: [`backup`](crate::FasterKv::backup) takes a checkpoint, copies its files, and
-//! checks every copied byte. Operations continue.
+//! checks the bytes on their way. Operations continue. The check finds damage of the source. That
+//! the medium of the copy keeps what it has synced is only checked with
+//! [`read_back`](crate::backup::Request::read_back).
 //!
 //! ```
 //! use kvick::{Config, FasterKv};

@@ -203,7 +203,7 @@ async fn check(
 /// Returns the problems of the files in `directory` that `manifest` names, which is not there yet.
 ///
 /// # Errors
-/// `Io` if the directory cannot be listed.
+/// `Io` if the directory cannot be listed, or a file cannot be read.
 pub(crate) async fn problems_of(
     directory: &Arc<dyn Directory>,
     manifest: &Manifest,
@@ -211,7 +211,7 @@ pub(crate) async fn problems_of(
     let names = list(&**directory).await?;
     let mut problems = Problems::new(files::lengths(&**directory, names).await);
     check(directory, manifest, &mut problems).await;
-    Ok(problems.into_list())
+    problems.unreadable().map_or_else(|| Ok(problems.into_list()), Err)
 }
 
 async fn read(directory: &dyn Directory, name: &str) -> Found {

@@ -9,12 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Problems {
     lengths: BTreeMap<String, u64>,
     found: BTreeSet<(String, u64, String)>,
+    /// The first error of the system, which says nothing about the bytes of a file.
+    unreadable: Option<Error>,
 }
 
 impl Problems {
     /// Starts an empty collection. `lengths` are the lengths of the files of the directory.
     pub(super) fn new(lengths: BTreeMap<String, u64>) -> Self {
-        Self { lengths, found: BTreeSet::new() }
+        Self { lengths, found: BTreeSet::new(), unreadable: None }
     }
 
     pub(super) fn lengths(&self) -> &BTreeMap<String, u64> {
@@ -24,6 +26,9 @@ impl Problems {
     /// Notes an error. It is about `(file, offset)`, unless it names a place itself.
     pub(super) fn note(&mut self, error: &Error, (file, offset): (&str, u64)) {
         let text = error.to_string();
+        if error.place().is_none() && self.lengths.contains_key(file) {
+            self.unreadable.get_or_insert_with(|| error.clone());
+        }
         let (file, offset, what) = error.place().unwrap_or((file, offset, &text));
         if self.lengths.contains_key(file) {
             self.add(file, offset, what);
@@ -65,6 +70,11 @@ impl Problems {
 
     fn add_end(&mut self, file: &str, length: u64) {
         self.add(file, length, "the file ends here, and more of it is needed");
+    }
+
+    /// Returns the first error of the system: a file is there, and cannot be read.
+    pub(super) fn unreadable(&mut self) -> Option<Error> {
+        self.unreadable.take()
     }
 
     /// Returns the problems by file and offset.

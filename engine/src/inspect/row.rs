@@ -2,11 +2,15 @@
 
 use super::problems::Problems;
 use crate::base::address::Address;
+use crate::base::error::Result;
 use crate::hybrid_log::{Chunk, PagePayload, UnitFile, Units};
-use kvick_io::BufPool;
+use futures::stream::{self, StreamExt};
+use kvick_io::{AlignedBuf, BufPool};
 
 /// The bytes of one read.
 const TRANSFER: usize = 256 << 10;
+/// The limit of reads in flight.
+const READS: usize = 8;
 
 /// Units of the log on a device.
 #[derive(Clone, Copy, Debug)]
@@ -31,30 +35,42 @@ impl Row<'_> {
     ) -> Address {
         let page_bits = self.units.page_bits();
         let largest = (TRANSFER / self.units.unit_bytes()).max(1);
-        let mut page = PagePayload { start: from, bytes: Vec::new() };
-        let (mut next, mut bad) = (from, Vec::new());
-        while let Some(chunk) = self.units.chunk([next, end], largest) {
-            if self.strip.offset(chunk.start) >= self.stored {
-                problems.note_end(&self.strip.locate(chunk.start).0);
-                return next;
-            }
-            self.take_in(chunk, &mut page, &mut bad, problems).await;
+        let mut next = from;
+        let chunks = std::iter::from_fn(|| {
+            let chunk = self.units.chunk([next, end], largest)?;
             next = chunk.end;
-            if next.page(page_bits) > page.start.page(page_bits) || next >= end {
+            (self.strip.offset(chunk.start) < self.stored).then_some(chunk)
+        });
+        let reads = stream::iter(chunks).map(|chunk| async move { self.read(chunk).await });
+        let mut reads = reads.buffered(READS);
+        let mut page = PagePayload { start: from, bytes: Vec::new() };
+        let (mut covered, mut bad) = (from, Vec::new());
+        while let Some((chunk, read)) = reads.next().await {
+            self.take_in((chunk, read), &mut page, &mut bad, problems);
+            covered = chunk.end;
+            if covered.page(page_bits) > page.start.page(page_bits) || covered >= end {
                 show(&mut page, &bad);
-                page.start = next;
+                page.start = covered;
                 page.bytes.clear();
                 bad.clear();
             }
         }
-        end
+        if covered < end {
+            problems.note_end(&self.strip.locate(covered).0);
+        }
+        covered
+    }
+
+    async fn read(self, chunk: Chunk) -> (Chunk, Result<AlignedBuf>) {
+        let buffer = self.buffers.take(chunk.units * self.units.unit_bytes());
+        (chunk, self.strip.read(chunk.start, buffer).await)
     }
 
     /// Appends the payload of a chunk to its page. A unit that is not sound has some bytes there
     /// too.
-    async fn take_in(
+    fn take_in(
         self,
-        chunk: Chunk,
+        (chunk, read): (Chunk, Result<AlignedBuf>),
         page: &mut PagePayload,
         bad: &mut Vec<Address>,
         problems: &mut Problems,
@@ -62,8 +78,7 @@ impl Row<'_> {
         let payload = self.units.payload();
         let unit = |number: usize| Address::new(chunk.start.raw() + number as u64 * payload);
         let length = usize::try_from(payload).expect("a unit fits in memory") * chunk.units;
-        let bytes = chunk.units * self.units.unit_bytes();
-        match self.strip.read(chunk.start, self.buffers.take(bytes)).await {
+        match read {
             Ok(mut stored) => {
                 for number in 0..chunk.units {
                     let which = number..number + 1;
@@ -79,6 +94,7 @@ impl Row<'_> {
             }
             Err(error) => {
                 let (file, offset) = self.strip.locate(chunk.start);
+                let bytes = chunk.units * self.units.unit_bytes();
                 problems.note_unreadable(&error, (&file, offset), bytes as u64);
                 bad.extend((0..chunk.units).map(unit));
                 page.bytes.resize(page.bytes.len() + length, 0);

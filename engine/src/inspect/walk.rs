@@ -27,10 +27,12 @@ impl<'r> Walk<'r> {
         Self { record, units, layouts, joint, counts, is_sound: true, wrong }
     }
 
-    /// Returns the range that the checkpoint needs of the log itself, in whole units.
+    /// Returns the range that the checkpoint needs of the log itself, in whole units. A recovery
+    /// reads whole pages, and so the units before the begin, too.
     pub(super) fn in_log(&self) -> [Address; 2] {
         let CheckpointEntry { begin, flushed, .. } = *self.record;
-        [begin, flushed].map(|address| self.units.unit_start(Address::new(address)))
+        let [begin, flushed] = [begin, flushed].map(Address::new);
+        [self.units.start_of_page(begin), self.units.unit_start(flushed)]
     }
 
     /// Takes in the bytes of a log page that the checkpoint needs.

@@ -13,8 +13,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Copies the store to the empty directory `path`, while operations continue. Await the
     /// request.
     ///
-    /// The backup takes a checkpoint, copies the files that it needs, and reads every copied byte
-    /// again to check it. It is durable when this returns. It is a store like any other, with that
+    /// The backup takes a checkpoint, copies the files that it needs, and checks the bytes on their
+    /// way. So damage of the store ends a backup and does not spread; with
+    /// [`read_back`](Request::read_back) the copy is read again, too. It is durable when this
+    /// returns. It is a store like any other, with that
     /// one checkpoint: [`open`](Self::open) recovers it, here or on another machine. So it has all
     /// operations that ended before the call, and for each session those up to some operation.
     ///
