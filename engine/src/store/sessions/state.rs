@@ -33,6 +33,7 @@
 
 use crate::base::error::{Error, Result};
 use crate::store::sessions::identity::{CommitPoint, LONGEST_OFFSET, Offset, SessionId};
+use crate::store::sessions::numbers::{Numbers, PointCounts};
 use crate::store::sessions::serial_counter::SerialCounter;
 use crate::store::sessions::serials::Serials;
 use crossbeam_utils::CachePadded;
@@ -78,6 +79,9 @@ struct State {
     /// ends.
     listed: Option<usize>,
     logging: Logging,
+    /// The interval between two barriers in which the next checkpoint was last asked to have the
+    /// session; 0 if never.
+    asked_in: u64,
     /// Whether the session was given its identity while a checkpoint was taken. Then the next
     /// checkpoint must have its commit point in any case.
     is_news: bool,
@@ -94,14 +98,6 @@ struct Logging {
     begins: bool,
 }
 
-/// The highest number of a commit point, and how many numbers it excludes. A session does more and
-/// more of its operations, so different points have different counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) struct PointCounts {
-    until: u64,
-    excluded: u64,
-}
-
 /// The entry of one operation.
 #[derive(Debug)]
 pub(in crate::store) struct SessionEntry {
@@ -111,17 +107,6 @@ pub(in crate::store) struct SessionEntry {
     pub(in crate::store) excluded: Vec<[u64; 2]>,
     /// The state after the operation.
     pub(in crate::store) after: PointCounts,
-}
-
-/// The numbers of operations at some moment.
-#[derive(Debug)]
-struct Numbers {
-    /// The highest number taken.
-    top: u64,
-    /// The numbers below `top` without an operation.
-    free: Serials,
-    /// The numbers of operations in flight.
-    put_off: Serials,
 }
 
 /// A session that is not open, and waits to be resumed.
@@ -180,6 +165,7 @@ impl SessionState {
             offset_version: 0,
             listed: None,
             logging,
+            asked_in: 0,
             is_news: false,
         };
         Self { id, counter, state: Mutex::new(state), kept }
@@ -199,27 +185,32 @@ impl SessionState {
         self.state().offset.clone()
     }
 
-    /// Sets the offset after the operations so far, in the present `version`.
+    /// Sets the offset after the operations so far, in the present `version`. Returns the interval
+    /// in which the next checkpoint was asked to have the session.
     ///
     /// # Errors
     /// `InvalidArgument` for an offset that is too long, or if an earlier operation is undone.
-    pub(in crate::store) fn set_offset(&self, bytes: &[u8], version: u64) -> Result<()> {
+    pub(in crate::store) fn set_offset(&self, bytes: &[u8], version: u64) -> Result<u64> {
         if bytes.len() > LONGEST_OFFSET {
             let message = format!("an offset of {} bytes: at most {LONGEST_OFFSET}", bytes.len());
             return Err(Error::invalid(message));
         }
         let mut state = self.state();
-        let CommitPoint { until: serial, excluded, .. } = state.present(self.counter.serial());
-        if let Some(undone) = excluded.iter().next() {
+        let counter = self.counter.serial();
+        let serial = counter.max(state.numbers.top);
+        if let Some(undone) = state.numbers.first_excluded(counter) {
             return Err(Error::invalid(format!(
                 "an offset after operation {serial}: operation {undone} is undone; repeat it first"
             )));
         }
-        let count = state.offset.as_ref().map_or(0, |offset| offset.count).saturating_add(1);
-        state.offset = Some(Offset { bytes: bytes.to_vec(), serial, count });
+        let nothing = || Offset { bytes: Vec::new(), serial, count: 0 };
+        let offset = state.offset.get_or_insert_with(nothing);
+        offset.bytes.clear();
+        offset.bytes.extend_from_slice(bytes);
+        (offset.serial, offset.count) = (serial, offset.count.saturating_add(1));
         state.offset_version = version;
         state.logging.lacks_text = true;
-        Ok(())
+        Ok(state.asked_in)
     }
 
     /// Passes the commit point of all operations so far to `log`, if the write-ahead log lacks the
@@ -328,13 +319,20 @@ impl SessionState {
         state.present(self.counter.serial())
     }
 
-    /// Records that an operation begins in `version`, under the caller's guard.
-    pub(in crate::store) fn begin(&self, version: u64) {
+    /// Records that an operation begins in `version`, under the caller's guard. The next checkpoint
+    /// was asked to have the session in this `interval`.
+    pub(in crate::store) fn begin(&self, version: u64, interval: u64) {
         let mut state = self.state();
+        state.asked_in = interval;
         if state.version < version {
             state.before = state.present(self.counter.serial());
             state.version = version;
         }
+    }
+
+    /// Records that the next checkpoint was asked to have the session, in this `interval`.
+    pub(in crate::store) fn note_asked(&self, interval: u64) {
+        self.state().asked_in = interval;
     }
 
     /// Requires the next checkpoint to have its commit point, even if the session does nothing.
@@ -429,42 +427,6 @@ impl State {
         let version = self.version.max(self.offset_version);
         let (name, offset) = (self.name.clone(), self.offset.clone());
         CommitPoint { until, excluded, version, name, offset }
-    }
-}
-
-impl Numbers {
-    /// Returns the counter at which no free number has been taken.
-    fn start(&self) -> u64 {
-        self.top - self.free.len()
-    }
-
-    /// Returns the counts of the commit point at a count.
-    fn counts(&self, counter: u64) -> PointCounts {
-        let taken = (counter - self.start()).min(self.free.len());
-        let excluded = self.free.len() - taken + self.put_off.len();
-        PointCounts { until: counter.max(self.top), excluded }
-    }
-
-    /// Applies the counter to the numbers.
-    fn take_in(&mut self, counter: u64) {
-        self.free.remove_lowest(counter - self.start());
-        self.top = self.top.max(counter);
-    }
-
-    /// Returns the number that belongs to a count.
-    fn nth(&self, counter: u64) -> u64 {
-        match counter.checked_sub(self.start() + 1) {
-            Some(below) => self.free.nth(below).unwrap_or(counter),
-            None => self.top,
-        }
-    }
-
-    fn put_off(&mut self) -> u64 {
-        let serial = self.free.nth(0).unwrap_or(self.top + 1);
-        self.free.remove(serial);
-        self.top = self.top.max(serial);
-        self.put_off.insert(serial);
-        serial
     }
 }
 

@@ -21,12 +21,14 @@
 
 use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
+use crate::store::sessions::activity::Activity;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use crate::store::sessions::points::Points;
 use crate::store::sessions::serial_counter::SerialCounter;
 use crate::store::sessions::state::{SessionState, Waiting};
 use crossbeam_utils::CachePadded;
 use event_listener::Event;
+use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -47,6 +49,8 @@ pub(crate) struct SessionTable {
     /// The commit points at the end of the last version, except of sessions forgotten since.
     points: Mutex<Points>,
     activity: Mutex<Activity>,
+    /// The number of the interval of `activity`, which is written under that lock.
+    interval: AtomicU64,
     /// The last checkpoint that failed permanently, and the number of such failures.
     failed: Mutex<Failed>,
     /// Notified when a durable checkpoint is published, or a checkpoint has failed permanently.
@@ -65,14 +69,6 @@ struct Accounts {
     made: u64,
     open: BTreeSet<SessionId>,
     waiting: BTreeMap<SessionId, Waiting>,
-}
-
-/// The activity since the last version barrier.
-#[derive(Debug, Default)]
-struct Activity {
-    sessions: Vec<Arc<SessionState>>,
-    /// Whether anything may have changed, also through the handle.
-    is_any: bool,
 }
 
 /// The sessions that did something in an ended version.
@@ -111,36 +107,6 @@ impl Accounts {
     }
 }
 
-impl Activity {
-    /// Adds a session, unless it is in this list or in the list of an ended version. The checkpoint
-    /// of that version returns the session to this list if it must.
-    fn list(&mut self, ledger: &Arc<SessionState>) {
-        if ledger.listed().is_none() {
-            ledger.set_listed(Some(self.sessions.len()));
-            self.sessions.push(Arc::clone(ledger));
-        }
-    }
-
-    /// Removes a session that no checkpoint will ask for any more.
-    fn unlist(&mut self, ledger: &Arc<SessionState>) {
-        if self.has(ledger)
-            && let Some(place) = ledger.listed()
-        {
-            self.sessions.swap_remove(place);
-            ledger.set_listed(None);
-            if let Some(moved) = self.sessions.get(place) {
-                moved.set_listed(Some(place));
-            }
-        }
-    }
-
-    /// Returns whether the session is in this list, and not in the list of an ended version.
-    fn has(&self, ledger: &Arc<SessionState>) -> bool {
-        let at = ledger.listed().and_then(|place| self.sessions.get(place));
-        at.is_some_and(|listed| Arc::ptr_eq(listed, ledger))
-    }
-}
-
 impl SessionTable {
     /// Creates the sessions of a store. `life` tells this life of the store from all others.
     pub(crate) fn new(life: u64, recovered: Points) -> Self {
@@ -150,7 +116,8 @@ impl SessionTable {
             life,
             accounts: Mutex::new(accounts),
             points: Mutex::new(recovered),
-            activity: Mutex::default(),
+            activity: Mutex::new(Activity::of(1)),
+            interval: AtomicU64::new(1),
             failed: Mutex::default(),
             published: Event::new(),
         }
@@ -222,8 +189,14 @@ impl SessionTable {
         bytes: &[u8],
     ) -> Result<()> {
         self.identify(ledger);
-        ledger.set_offset(bytes, version)?;
-        self.ask_for(ledger);
+        let asked_in = ledger.set_offset(bytes, version)?;
+        // If the interval has not ended, the checkpoint after it reads this offset: it takes the
+        // lock of the account after its barrier, and so after this call. Acquire: pairs with the
+        // Release of `end_version`. A checkpoint that has read the account before this call had
+        // ended the interval before.
+        if asked_in != self.interval.load(Ordering::Acquire) {
+            self.ask_for(ledger);
+        }
         Ok(())
     }
 
@@ -251,6 +224,7 @@ impl SessionTable {
         if ledger.listed().is_some() && !activity.has(ledger) {
             ledger.ask_again();
         }
+        ledger.note_asked(activity.interval);
         activity.list(ledger);
     }
 
@@ -354,7 +328,7 @@ impl SessionTable {
         let mut activity = self.activity();
         activity.is_any = true;
         if let Some(ledger) = ledger {
-            ledger.begin(version);
+            ledger.begin(version, activity.interval);
             activity.list(ledger);
         }
     }
@@ -380,7 +354,10 @@ impl SessionTable {
     /// Returns the sessions that did something in the ending version. It is called during the
     /// barrier.
     pub(crate) fn end_version(&self) -> Ended {
-        let Activity { sessions, .. } = std::mem::take(&mut *self.activity());
+        let mut activity = self.activity();
+        let next = Activity::of(activity.interval + 1);
+        self.interval.store(next.interval, Ordering::Release);
+        let Activity { sessions, .. } = std::mem::replace(&mut *activity, next);
         Ended { sessions, points: Vec::new() }
     }
 

@@ -8,7 +8,8 @@ use crate::log::NotAppended;
 use crate::store::answers::Previous;
 use crate::store::context::Logger;
 use crate::store::operation::attempt::{Attempt, Blocked};
-use crate::store::sessions::state::{PointCounts, SessionEntry};
+use crate::store::sessions::numbers::PointCounts;
+use crate::store::sessions::state::SessionEntry;
 use crate::store::table::TableRef;
 
 /// The result of a try to change a key.

@@ -306,3 +306,36 @@ fn an_offset_is_kept_with_the_operations_before_it() {
     let found = checkpoint(&sessions, 5)[&id].clone();
     assert_eq!((found.offset, found.version), (Some(offset(b"d", 2, 4)), 4), "it is in use");
 }
+
+/// An offset asks for its checkpoint once in an interval. A session that is listed only because an
+/// earlier checkpoint was weak has not asked.
+#[test]
+fn an_offset_asks_for_the_next_checkpoint() {
+    let sessions = SessionTable::new(9, Points::default());
+    let one = One::new();
+    let set = |version, bytes: &[u8]| sessions.set_offset(version, &one.ledger, bytes);
+    for version in 1..9 {
+        let (bytes, is_published) = ([version, 0], version % 3 == 0);
+        if version % 2 == 0 {
+            one.operate(&sessions, version.into());
+        }
+        set(version.into(), &[0]).expect("nothing is undone");
+        set(version.into(), &bytes).expect("nothing is undone");
+        assert!(sessions.is_outdated(), "{version}");
+        let mut ended = sessions.end_version();
+        assert!(!sessions.is_outdated());
+        if version % 4 == 0 {
+            // It comes too late for this checkpoint, or in time.
+            set(version.into(), &[version, 1]).expect("nothing is undone");
+            assert!(sessions.is_outdated());
+        }
+        let next = u64::from(version) + 1;
+        block_on(sessions.read(&mut ended, next));
+        let points = ended.points();
+        let point = points.values().next().expect("the session was asked for");
+        assert_eq!(point.offset.as_ref().map(|offset| offset.bytes[0]), Some(version));
+        block_on(sessions.record_outcome(ended, next, Some(is_published)));
+        let point = one.ledger.present();
+        assert_eq!(one.ledger.is_durable(&point), is_published, "{version}");
+    }
+}
