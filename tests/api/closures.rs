@@ -136,8 +136,9 @@ fn a_wait_for_guards_lasts_for_one_run_of_a_closure() -> Result<()> {
             let has_room = |key: &u64| poll_once(&mut inner.upsert(key, &7)).is_ready();
             let first = 100 + appended;
             appended += (first..first + 2000).take_while(has_room).count() as u64;
-            // The driver gets some time to evict pages.
-            (0..3000).for_each(|_| thread::yield_now());
+            // The driver gets time to evict pages, also on a busy machine.
+            let is_full = |_: &u32| !has_room(&(100 + appended));
+            (0..100_000).take_while(is_full).for_each(|_| thread::yield_now());
         }
         value.unwrap_or(0) + 1
     };

@@ -215,6 +215,27 @@ fn a_name_that_begins_again_does_so_after_a_crash() {
     });
 }
 
+/// The name was in an entry below the cut of a checkpoint that had no operation of the session.
+#[test]
+fn a_session_that_has_done_nothing_at_a_checkpoint_keeps_its_name() {
+    block_on(async {
+        let place = Place::default();
+        let store = place.open(config()).await.expect("opens");
+        let mut session = store.session_named("worker").expect("new");
+        session.sync().await.expect("durable");
+        store.upsert(&1, b"other").await.expect("written");
+        store.checkpoint().await.expect("taken");
+        session.upsert(&2, b"two").await.expect("written");
+        session.sync().await.expect("durable");
+        drop((session, store));
+        let store = place.open(config()).await.expect("opens");
+        let session = store.session_named("worker").expect("it has its name");
+        assert_eq!(session.serial(), 1);
+        drop(session);
+        store.close().await.expect("closes");
+    });
+}
+
 /// The log had no entry with the id of a session that got it late, and was resumed.
 #[test]
 fn a_session_that_is_resumed_is_durable_as_a_whole() {

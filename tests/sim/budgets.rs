@@ -9,7 +9,7 @@ use tests::simulated::{Site, World, seeds};
 
 /// The floor of a small configuration is below this.
 const SMALL: ByteSize = ByteSize::kib(96);
-const LARGE: ByteSize = ByteSize::kib(256);
+const LARGE: ByteSize = ByteSize::kib(288);
 
 /// Opens a store, and fills its memory with records that are not on the device.
 async fn filled(site: &Site) -> FasterKv<u64, [u8]> {

@@ -14,9 +14,9 @@ use crate::base::error::{Error, Result};
 use crate::base::serialized::hex_of;
 use crate::manifest::publish::NotPublished;
 use crate::record::RecordInfo;
+use crate::store::StoreInner;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use crate::store::sessions::table;
-use crate::store::{StoreInner, WriteAheadLog};
 use kvick_runtime::Handle;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -59,8 +59,8 @@ struct Ended {
     /// The version tag of records that were changed in this version.
     version_tag: u64,
     sessions: table::Ended,
-    /// The end of the version in the write-ahead log.
-    wal: Option<Address>,
+    /// The end of the version in the write-ahead log, and whether operations append to it.
+    wal: Option<(Address, bool)>,
 }
 
 /// The files that a capture has written beside the log.
@@ -209,7 +209,7 @@ impl CheckpointRun<'_> {
                 log.versions().freeze_pinned(end)
             };
             let (begin, sessions) = (log.pages().begin(), self.core.sessions.end_version());
-            let wal = self.core.wal.as_ref().map(WriteAheadLog::cut);
+            let wal = self.core.wal.as_ref().map(|wal| (wal.cut(), wal.is_live()));
             Ended { kind, begin, end, flushed, version_tag, sessions, wal }
         };
         let ended = self.core.cut(self.handle, self.token + 1, freeze).await;
@@ -343,7 +343,8 @@ impl CheckpointRun<'_> {
             end: ended.end.raw(),
             index: newest.map(|image| image.stream.token),
             cookie: hex_of(&self.plan.cookie),
-            wal: ended.wal.map(Address::raw),
+            wal: ended.wal.map(|(cut, _)| cut.raw()),
+            is_partial: ended.wal.is_some_and(|(_, is_live)| !is_live),
             parts: captured.parts,
             deltas: captured.deltas,
             point_files: Vec::new(),

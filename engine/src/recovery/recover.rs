@@ -118,6 +118,12 @@ impl Opening {
             let what = "the store keeps no such one; `kvick::inspect` lists them";
             return Err(Error::invalid(format!("checkpoint {token}: {what}")));
         }
+        if let (Some(token), true) = (self.token, candidates.iter().any(|it| it.is_partial)) {
+            let what = "it was taken in an opening that did not end, and is of no single moment";
+            return Err(Error::invalid(format!(
+                "checkpoint {token}: {what}; open the store first"
+            )));
+        }
         let mut rejected: Vec<CheckpointEntry> = Vec::new();
         let has_none = candidates.is_empty();
         for record in candidates {

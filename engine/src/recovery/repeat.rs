@@ -2,7 +2,7 @@
 
 use super::report::RecoveryReport;
 use crate::base::error::Result;
-use crate::checkpoint::files::manifest::{StoreFormat, TableFormat};
+use crate::checkpoint::files::manifest::{CheckpointEntry, StoreFormat, TableFormat};
 use crate::checkpoint::{CheckpointPlan, Checkpoints, RemovalJob};
 use crate::config::Geometry;
 use crate::record::TableNumber;
@@ -25,9 +25,11 @@ pub(crate) async fn repeat_logged(
     let manifest = checkpoints.checkpoint_files().manifest().clone();
     let tables = replayed_tables(core, &manifest.store)?;
     let replayed = core.replay(&tables).await?;
-    if manifest.checkpoints.iter().any(|record| record.wal.is_none()) {
+    let is_unfit = |record: &CheckpointEntry| record.wal.is_none() || record.is_partial;
+    if checkpoints.checkpoint_files().manifest().checkpoints.iter().any(is_unfit) {
         // Checkpoints that are older than the write-ahead log differ by changes that it does not
-        // have. So the first operation comes after a checkpoint that has all of them.
+        // have, and one from the replay is of no single moment. So the first operation comes after
+        // a checkpoint that is fit to be recovered alone, and the only one.
         checkpoints.start_in_turn(CheckpointPlan::full(checkpoints.kind())).await?;
         checkpoints.remove_checkpoints(RemovalJob::AllBut(1)).await?;
     }

@@ -2,14 +2,6 @@
 
 use crate::store::sessions::serials::Serials;
 
-/// The highest number of a commit point, and how many numbers it excludes. A session does more and
-/// more of its operations, so different points have different counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) struct PointCounts {
-    pub(super) until: u64,
-    pub(super) excluded: u64,
-}
-
 /// The numbers of operations at some moment.
 #[derive(Debug)]
 pub(super) struct Numbers {
@@ -25,13 +17,6 @@ impl Numbers {
     /// Returns the counter at which no free number has been taken.
     pub(super) fn start(&self) -> u64 {
         self.top - self.free.len()
-    }
-
-    /// Returns the counts of the commit point at a count.
-    pub(super) fn counts(&self, counter: u64) -> PointCounts {
-        let taken = (counter - self.start()).min(self.free.len());
-        let excluded = self.free.len() - taken + self.put_off.len();
-        PointCounts { until: counter.max(self.top), excluded }
     }
 
     /// Returns the lowest number that is excluded from the commit point at this counter.

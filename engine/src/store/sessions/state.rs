@@ -33,7 +33,7 @@
 
 use crate::base::error::{Error, Result};
 use crate::store::sessions::identity::{CommitPoint, LONGEST_OFFSET, Offset, SessionId};
-use crate::store::sessions::numbers::{Numbers, PointCounts};
+use crate::store::sessions::numbers::Numbers;
 use crate::store::sessions::serial_counter::SerialCounter;
 use crate::store::sessions::serials::Serials;
 use crossbeam_utils::CachePadded;
@@ -90,12 +90,26 @@ struct State {
 /// The entries of the session in the write-ahead log, from this account.
 #[derive(Clone, Copy, Debug, Default)]
 struct Logging {
-    /// The operations in the last entry.
-    logged: Option<PointCounts>,
+    /// The highest number that the log has, by its entries and by the point that this account
+    /// continues.
+    until: u64,
+    /// It has an entry with a commit point, or of a change.
+    has_entry: bool,
     /// It lacks the name or the offset.
     lacks_text: bool,
     /// It lacks the begin of a session with a name.
     begins: bool,
+    /// A number was excluded since the last entry with a commit point. If its operation changes
+    /// nothing, only another such entry tells that it is done.
+    had_gaps: bool,
+}
+
+impl Logging {
+    /// Returns the state after an entry with a commit point.
+    fn after(point: &CommitPoint) -> Self {
+        let had_gaps = !point.excluded.is_empty();
+        Self { until: point.until, has_entry: true, had_gaps, ..Self::default() }
+    }
 }
 
 /// The entry of one operation.
@@ -105,8 +119,10 @@ pub(in crate::store) struct SessionEntry {
     pub(in crate::store) serial: u64,
     /// The numbers without an operation so far, from the last entry on.
     pub(in crate::store) excluded: Vec<[u64; 2]>,
-    /// The state after the operation.
-    pub(in crate::store) after: PointCounts,
+    /// The name of the session, in its first entry.
+    pub(in crate::store) name: Option<String>,
+    /// The highest number that the log has with this entry.
+    pub(in crate::store) until: u64,
 }
 
 /// A session that is not open, and waits to be resumed.
@@ -155,7 +171,9 @@ impl SessionState {
         let numbers = Numbers { top: point.until, free, put_off: Serials::default() };
         counter.set_serial(numbers.start());
         let (version, name, offset) = (point.version, point.name.clone(), point.offset.clone());
-        let logging = Logging { lacks_text: point.has_text(), ..Logging::default() };
+        let had_gaps = !point.excluded.is_empty();
+        let (until, lacks_text) = (point.until, point.has_text());
+        let logging = Logging { until, lacks_text, had_gaps, ..Logging::default() };
         let state = State {
             numbers,
             version,
@@ -223,9 +241,14 @@ impl SessionState {
         let Logging { lacks_text, begins, .. } = state.logging;
         if lacks_text || begins {
             let counter = self.counter.serial();
-            log(state.present(counter), begins)?;
-            let logged = Some(state.numbers.counts(counter));
-            state.logging = Logging { logged, lacks_text: false, begins: false };
+            let point = state.present(counter);
+            log(point.clone(), begins)?;
+            // Nothing keeps an empty point. Then the entry of the first change has the name.
+            state.logging = if point.is_empty() {
+                Logging { lacks_text: false, begins: false, ..state.logging }
+            } else {
+                Logging::after(&point)
+            };
         }
         Ok(())
     }
@@ -235,32 +258,32 @@ impl SessionState {
         let mut state = self.state();
         let counter = self.counter.serial();
         state.numbers.take_in(counter);
-        let logged = state.logging.logged.map_or(0, |logged| logged.until);
+        let Logging { until, has_entry, .. } = state.logging;
         let numbers = &state.numbers;
-        let (serial, after) = match deferred {
-            None => (numbers.nth(counter + 1), numbers.counts(counter + 1)),
-            Some(serial) => {
-                let counts = numbers.counts(counter);
-                (serial, PointCounts { excluded: counts.excluded - 1, ..counts })
-            }
-        };
-        let excluded = numbers.free.above(logged).chain(numbers.put_off.above(logged)).collect();
-        SessionEntry { serial, excluded, after }
+        let serial = deferred.unwrap_or_else(|| numbers.nth(counter + 1));
+        // The first entry has all numbers, since the log may know nothing of the session yet.
+        let known = if has_entry { until } else { 0 };
+        let excluded: Vec<_> =
+            numbers.free.above(known).chain(numbers.put_off.above(known)).collect();
+        let highest = excluded.iter().map(|[_, last]| *last).fold(serial, u64::max);
+        let name = if has_entry { None } else { state.name.clone() };
+        SessionEntry { serial, excluded, name, until: until.max(highest) }
     }
 
-    /// Records that the write-ahead log has an entry of the session up to these counts.
-    pub(in crate::store) fn note_logged(&self, counts: PointCounts) {
-        self.state().logging.logged = Some(counts);
+    /// Records that the write-ahead log has an entry with the numbers up to `until`.
+    pub(in crate::store) fn note_logged(&self, until: u64) {
+        let mut state = self.state();
+        state.logging = Logging { until, has_entry: true, ..state.logging };
     }
 
     /// Returns the commit point of all operations so far, if the write-ahead log lacks it, and
     /// whether the session begins with it.
     pub(in crate::store) fn unlogged_point(&self) -> Option<(CommitPoint, bool)> {
         let state = self.state();
-        let (counter, Logging { logged, lacks_text, begins }) =
-            (self.counter.serial(), state.logging);
-        let is_logged = logged == Some(state.numbers.counts(counter));
-        (lacks_text || begins || !is_logged).then(|| (state.present(counter), begins))
+        let Logging { until, has_entry, lacks_text, begins, had_gaps } = state.logging;
+        let point = state.present(self.counter.serial());
+        let has_all = has_entry && !lacks_text && !had_gaps && until == point.until;
+        Some((point, begins)).filter(|(point, _)| !has_all && !point.is_empty())
     }
 
     /// Records that the write-ahead log has this commit point.
@@ -268,10 +291,8 @@ impl SessionState {
         let mut state = self.state();
         // The session may have set another offset meanwhile.
         let has_text = state.offset == point.offset;
-        let counts = PointCounts { until: point.until, excluded: point.excluded.len() };
-        state.logging.logged = Some(counts);
-        state.logging.lacks_text &= !has_text;
-        state.logging.begins = false;
+        let lacks_text = state.logging.lacks_text && !has_text;
+        state.logging = Logging { lacks_text, ..Logging::after(point) };
     }
 
     /// Returns whether the session was forgotten. No checkpoint has it any more.
@@ -360,6 +381,7 @@ impl SessionState {
         let mut state = self.state();
         state.numbers.take_in(self.counter.serial());
         let serial = state.numbers.put_off();
+        state.logging.had_gaps = true;
         self.counter.set_serial(state.numbers.start());
         serial
     }

@@ -4,14 +4,15 @@
 //! +------+-------+-------+---+------------+---------+----------+-----+-------+
 //! | kind | table | flags | 0 | key length | session | expiry 4 | key | value |
 //! +------+-------+-------+---+------------+---------+----------+-----+-------+
-//! session: id 16, serial 8, count 4 of excluded ranges, each 8 + 8
+//! session: id 16, serial 8, count 4 of excluded ranges, each 8 + 8, length 4 and name
 //! ```
 //!
 //! Numbers are little-endian. Session and expiry are there if their flag is. An entry of zeros is a
 //! change that did not take effect.
 //!
 //! A change has the serial number of its operation, and the numbers that the session has put off
-//! since its last entry. All others up to the highest number are done. The entry of a session has a
+//! since its last entry. All others up to the highest number are done. The first change of a
+//! session with a name has the name. The entry of a session has a
 //! whole commit point, and its name and its offset in place of a key.
 
 use crate::record::{ExpiryWord, TableNumber};
@@ -28,6 +29,8 @@ const HAS_SESSION: u8 = 1;
 const HAS_EXPIRY: u8 = 2;
 /// A session with a name begins.
 const BEGINS: u8 = 4;
+/// The change has the name of its session.
+const HAS_NAME: u8 = 8;
 
 /// A change of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub(crate) struct SessionProgress {
     pub(crate) serial: u64,
     /// The numbers without an operation, from the last entry of the session on.
     pub(crate) excluded: Vec<[u64; 2]>,
+    /// The name of the session, in its first entry.
+    pub(crate) name: Option<String>,
 }
 
 /// One entry.
@@ -79,11 +84,17 @@ impl<'e> WalEntry<'e> {
                 };
                 let expiry = expiry.second();
                 let session_flag = session.as_ref().map_or(0, |_| HAS_SESSION);
-                let flags = session_flag | expiry.map_or(0, |_| HAS_EXPIRY);
+                let name = session.as_ref().and_then(|session| session.name.as_deref());
+                let flags =
+                    session_flag | expiry.map_or(0, |_| HAS_EXPIRY) | name.map_or(0, |_| HAS_NAME);
                 bytes.extend([kind, table.raw(), flags, 0]);
                 bytes.extend(length_of(key));
-                if let Some(SessionProgress { id, serial, excluded }) = session {
+                if let Some(SessionProgress { id, serial, excluded, .. }) = session {
                     encode_progress(bytes, *id, *serial, excluded.iter().copied());
+                }
+                if let Some(name) = name {
+                    bytes.extend(length_of(name.as_bytes()));
+                    bytes.extend_from_slice(name.as_bytes());
                 }
                 bytes.extend(expiry.iter().flat_map(|second| second.to_le_bytes()));
                 bytes.extend_from_slice(key);
@@ -114,9 +125,12 @@ impl<'e> WalEntry<'e> {
         if kind == VOID {
             return bytes.iter().all(|byte| *byte == 0).then_some(Self::Void);
         }
-        let session = if flags & HAS_SESSION == 0 { None } else { Some(rest.progress()?) };
+        let mut session = if flags & HAS_SESSION == 0 { None } else { Some(rest.progress()?) };
         if kind == SESSION {
             return rest.session(session?, flags & BEGINS != 0);
+        }
+        if flags & HAS_NAME != 0 {
+            session.as_mut()?.name = Some(rest.name()?);
         }
         let expiry = if flags & HAS_EXPIRY == 0 {
             ExpiryWord::NEVER
@@ -184,15 +198,18 @@ impl<'e> Rest<'e> {
         for _ in 0..count {
             excluded.push([self.number()?, self.number()?]);
         }
-        Some(SessionProgress { id, serial, excluded })
+        Some(SessionProgress { id, serial, excluded, name: None })
+    }
+
+    fn name(&mut self) -> Option<String> {
+        let length = self.length()?;
+        std::str::from_utf8(self.take(length)?).ok().map(str::to_owned)
     }
 
     fn session(mut self, progress: SessionProgress, begins: bool) -> Option<WalEntry<'e>> {
-        let SessionProgress { id, serial: until, excluded } = progress;
+        let SessionProgress { id, serial: until, excluded, .. } = progress;
         let excluded = Serials::try_from(excluded).ok()?;
-        let length = self.length()?;
-        let name = std::str::from_utf8(self.take(length)?).ok()?;
-        let name = (!name.is_empty()).then(|| name.to_owned());
+        let name = Some(self.name()?).filter(|name| !name.is_empty());
         let offset = if self.0.is_empty() {
             None
         } else {
@@ -211,7 +228,9 @@ mod tests {
     fn entries() -> Vec<WalEntry<'static>> {
         let (id, table) = (SessionId::new(7, 9), TableNumber::new(5).expect("small"));
         let ranges = vec![[2, 3], [5, 5]];
-        let session = Some(SessionProgress { id, serial: 8, excluded: ranges.clone() });
+        let excluded = ranges.clone();
+        let named = Some("partition".to_owned());
+        let session = Some(SessionProgress { id, serial: 8, excluded, name: named });
         let excluded = Serials::try_from(ranges).expect("ranges");
         let offset = Some(Offset { bytes: b"12".to_vec(), serial: 1, count: 4 });
         let name = Some("partition".to_owned());

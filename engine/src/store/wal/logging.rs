@@ -8,7 +8,6 @@ use crate::log::NotAppended;
 use crate::store::answers::Previous;
 use crate::store::context::Logger;
 use crate::store::operation::attempt::{Attempt, Blocked};
-use crate::store::sessions::numbers::PointCounts;
 use crate::store::sessions::state::SessionEntry;
 use crate::store::table::TableRef;
 
@@ -70,33 +69,33 @@ fn log_change<T: TakesEffect>(
 ) -> Result<T, NotAppended> {
     let session = progress(wal, logger)?;
     let table = core.table.number;
-    let (session, after) = session.unzip();
+    let (session, until) = session.unzip();
     let entry = WalEntry::Change { table, key, change: description, session };
     let changed = wal.log_change(hash, &entry, logger.guard, (change, T::took_effect))?;
-    if let (Some(after), Some(ledger)) = (after, logger.account())
+    if let (Some(until), Some(ledger)) = (until, logger.account())
         && changed.took_effect()
     {
-        ledger.note_logged(after);
+        ledger.note_logged(until);
     }
     Ok(changed)
 }
 
-/// Returns the part of an entry that is about the session of its operation, and the counts of the
-/// session when the operation has taken effect. Logs the name and the offset of the session first,
+/// Returns the part of an entry that is about the session of its operation, and the highest
+/// number that the log has with it. Logs the name and the offset of the session first,
 /// if they are new.
 fn progress(
     wal: &WriteAheadLog,
     logger: Logger<'_>,
-) -> Result<Option<(SessionProgress, PointCounts)>, NotAppended> {
+) -> Result<Option<(SessionProgress, u64)>, NotAppended> {
     let Some((ledger, id)) = logger.account().and_then(|it| Some((it, it.kept_id()?))) else {
         return Ok(None);
     };
     ledger.log_text(|point, begins| {
         wal.log_entry(&WalEntry::Session { id, point, begins }, logger.guard)
     })?;
-    let SessionEntry { serial, excluded, after } =
+    let SessionEntry { serial, excluded, name, until } =
         ledger.next_entry(logger.deferred.map(|(_, serial)| serial));
-    Ok(Some((SessionProgress { id, serial, excluded }, after)))
+    Ok(Some((SessionProgress { id, serial, excluded, name }, until)))
 }
 
 /// Returns the step of an attempt whose change had no space in the write-ahead log.

@@ -58,9 +58,7 @@ impl StoreInner {
                     WalEntry::Void => {}
                     WalEntry::Session { id, point, begins } => {
                         let before = self.point_before(&sessions, id).filter(|_| !begins);
-                        if before.is_none_or(|before| point.is_after(&before)) {
-                            sessions.insert(id, point);
-                        }
+                        sessions.insert(id, later(before, point));
                     }
                     WalEntry::Change { table, key, change, session } => {
                         // The number of a dropped table is not given again.
@@ -150,6 +148,11 @@ fn done<T>(step: Attempt<T>) -> Attempt<()> {
     }
 }
 
+/// Returns the point in an entry, unless the session has come further already.
+fn later(before: Option<CommitPoint>, point: CommitPoint) -> CommitPoint {
+    before.filter(|before| !point.is_after(before)).unwrap_or(point)
+}
+
 /// Returns the point of a session after a change. A checkpoint may have it already: then only the
 /// change itself is new.
 fn point_after(before: Option<CommitPoint>, progress: &SessionProgress) -> CommitPoint {
@@ -161,6 +164,9 @@ fn point_after(before: Option<CommitPoint>, progress: &SessionProgress) -> Commi
             point.until = point.until.max(number);
         }
     }
+    if progress.name.is_some() {
+        point.name.clone_from(&progress.name);
+    }
     point.excluded.remove(progress.serial);
     point.until = point.until.max(progress.serial);
     point
@@ -170,3 +176,6 @@ fn point_after(before: Option<CommitPoint>, progress: &SessionProgress) -> Commi
 fn damaged(address: LogAddress) -> Error {
     Error::damaged("an entry of the write-ahead log is of no known kind", "log", address.raw())
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;

@@ -82,7 +82,7 @@ impl WriteAheadLog {
 
     /// Returns whether operations append entries. Until every entry is repeated, they do not.
     #[inline(always)]
-    pub(in crate::store) fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         // Relaxed: the task that opens the store hands it to all others later.
         self.replayed.load(Ordering::Relaxed) == LIVE
     }

@@ -25,6 +25,10 @@ pub(crate) struct CheckpointEntry {
     /// is older than that log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) wal: Option<u64>,
+    /// Whether it was taken while an opening repeated that log. Then records, points and `wal` do
+    /// not belong to one moment, and it is right only with the rest of the log.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_partial: bool,
     /// The token of the image of the index, if it has an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) index: Option<u64>,
