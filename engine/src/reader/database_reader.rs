@@ -55,7 +55,8 @@ impl DatabaseReader {
         Builder::new(config)
     }
 
-    /// Returns the tables, by number. The list is that of the last refresh, or of the opening.
+    /// Returns the tables, by number. The list is that of the last refresh to another checkpoint,
+    /// or of the opening.
     pub fn tables(&self) -> Vec<Table> {
         self.source.view().database().tables()
     }

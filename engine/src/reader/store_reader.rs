@@ -23,8 +23,8 @@ use std::sync::{Arc, Weak};
 /// Reads one table of a store that another process may write, as of a checkpoint. It takes no lock
 /// and changes nothing. See [`reader`](crate::reader).
 ///
-/// A clone shows the same checkpoint, also after a refresh of the other one. Give each task its own
-/// clone: it remembers its table.
+/// A clone shows the same checkpoint, and moves with the refresh of any other. Give each task its
+/// own clone: it remembers its table.
 ///
 /// ```
 /// # use kvick::{Config, FasterKv};
@@ -105,7 +105,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> StoreReader<K, V> {
     /// that was shown is still shown.
     ///
     /// # Cancel safety
-    /// The future can be dropped at any time; the refresh has happened or not.
+    /// The future can be dropped at any time; the refresh has happened or not. Its read of the
+    /// index may continue to its end.
     pub async fn refresh(&self) -> Result<bool> {
         self.source.refresh().await
     }
