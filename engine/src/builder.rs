@@ -140,6 +140,13 @@ pub struct Builder<S> {
     _store: PhantomData<fn() -> S>,
 }
 
+/// The directories of a store.
+struct Places {
+    store: Arc<dyn Directory>,
+    /// The directory of the write-ahead log, if the store shall have one.
+    wal: Option<Arc<dyn Directory>>,
+}
+
 impl<S> Builder<S> {
     pub(crate) fn new(config: Config) -> Self {
         Self {
@@ -277,6 +284,16 @@ impl<S> Builder<S> {
         self
     }
 
+    /// Returns the directories of a store in `path`, or those that were set.
+    fn places_of(&self, path: &Path) -> Result<Places> {
+        Ok(Places { store: self.directory_of(path)?, wal: self.wal_directory_of(Some(path))? })
+    }
+
+    /// Returns the directories that were set.
+    fn given_places(&self) -> Result<Places> {
+        Ok(Places { store: self.given_directory()?, wal: self.wal_directory_of(None)? })
+    }
+
     /// Returns the directory of `path`, or the directory that was set.
     fn directory_of(&self, path: &Path) -> Result<Arc<dyn Directory>> {
         // A refused configuration leaves no directory.
@@ -317,18 +334,14 @@ impl<S> Builder<S> {
         self.surroundings.given_directory()
     }
 
-    /// Returns the opening of a directory with these settings.
-    fn opening(
-        self,
-        directory: Arc<dyn Directory>,
-        wal_directory: Option<Arc<dyn Directory>>,
-    ) -> Result<Opening> {
+    /// Returns the opening of these directories with these settings.
+    fn opening(self, Places { store, wal }: Places) -> Result<Opening> {
         let drawn = || RandomState::new().hash_one("kvick");
         let (seed, life) = (self.seed.unwrap_or_else(drawn), self.seed.unwrap_or_else(drawn));
         Ok(Opening {
             config: self.config,
-            directory,
-            wal_directory,
+            directory: store,
+            wal_directory: wal,
             handle: self.surroundings.handle()?,
             clock: self.clock,
             seed,
@@ -341,15 +354,11 @@ impl<S> Builder<S> {
     }
 
     /// Opens the store, with these types if it has one table.
-    async fn open_in(
-        self,
-        directory: Arc<dyn Directory>,
-        wal_directory: Option<Arc<dyn Directory>>,
-        types: Option<&TypeNames>,
-    ) -> Result<Database> {
+    async fn open_in(self, places: Places, types: Option<&TypeNames>) -> Result<Database> {
         let accepts_type_change = self.accepts_type_change;
-        let span = tracing::info_span!(target: "kvick::open", "open", place = directory.describe());
-        let opening = self.opening(directory, wal_directory)?;
+        let place = places.store.describe();
+        let span = tracing::info_span!(target: "kvick::open", "open", place);
+        let opening = self.opening(places)?;
         let handle = opening.handle.clone();
         let opened = recovery::open(opening, types).instrument(span).await?;
         let recovery::Opened { checkpoints, lock, report, wal } = opened;
@@ -393,9 +402,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<FasterKv<K, V>> {
     /// # Cancel safety
     /// As for [`FasterKv::open`].
     pub async fn open(self, path: impl AsRef<Path>) -> Result<FasterKv<K, V>> {
-        let directory = self.directory_of(path.as_ref())?;
-        let wal = self.wal_directory_of(Some(path.as_ref()))?;
-        self.open_only_table(directory, wal).await
+        let places = self.places_of(path.as_ref())?;
+        self.open_only_table(places).await
     }
 
     /// Opens the store in the directory that was set, or creates it there.
@@ -406,18 +414,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Builder<FasterKv<K, V>> {
     /// # Cancel safety
     /// As for [`FasterKv::open`].
     pub async fn open_in_directory(self) -> Result<FasterKv<K, V>> {
-        let directory = self.given_directory()?;
-        let wal = self.wal_directory_of(None)?;
-        self.open_only_table(directory, wal).await
+        let places = self.given_places()?;
+        self.open_only_table(places).await
     }
 
-    async fn open_only_table(
-        self,
-        directory: Arc<dyn Directory>,
-        wal_directory: Option<Arc<dyn Directory>>,
-    ) -> Result<FasterKv<K, V>> {
+    async fn open_only_table(self, places: Places) -> Result<FasterKv<K, V>> {
         let types = TypeNames::of::<K, V>();
-        let database = self.open_in(directory, wal_directory, Some(&types)).await?;
+        let database = self.open_in(places, Some(&types)).await?;
         let table = database.only_table(&types)?;
         Ok(FasterKv::new(table, database))
     }
@@ -434,9 +437,8 @@ impl Builder<Database> {
     /// # Cancel safety
     /// As for [`FasterKv::open`].
     pub async fn open(self, path: impl AsRef<Path>) -> Result<Database> {
-        let directory = self.directory_of(path.as_ref())?;
-        let wal = self.wal_directory_of(Some(path.as_ref()))?;
-        self.open_in(directory, wal, None).await
+        let places = self.places_of(path.as_ref())?;
+        self.open_in(places, None).await
     }
 
     /// Opens the database in the directory that was set, or creates it there.
@@ -447,9 +449,8 @@ impl Builder<Database> {
     /// # Cancel safety
     /// As for [`FasterKv::open`].
     pub async fn open_in_directory(self) -> Result<Database> {
-        let directory = self.given_directory()?;
-        let wal = self.wal_directory_of(None)?;
-        self.open_in(directory, wal, None).await
+        let places = self.given_places()?;
+        self.open_in(places, None).await
     }
 }
 

@@ -37,6 +37,18 @@ impl Place {
         })
         .await
     }
+
+    /// As [`open`](Self::open), for any tables.
+    async fn open_database(&self) -> kvick::Result<Database> {
+        ended(async || {
+            Database::builder(config())
+                .directory(Arc::new(self.store.clone()))
+                .wal_directory(Arc::new(self.wal.clone()))
+                .open_in_directory()
+                .await
+        })
+        .await
+    }
 }
 
 /// Opens a store as soon as it is closed elsewhere.
@@ -290,18 +302,8 @@ fn a_store_may_get_the_log_later() {
 fn expiries_come_back() {
     block_on(async {
         let place = Place::default();
-        let open = async || {
-            ended(async || {
-                Database::builder(config())
-                    .directory(Arc::new(place.store.clone()))
-                    .wal_directory(Arc::new(place.wal.clone()))
-                    .open_in_directory()
-                    .await
-            })
-            .await
-        };
         let hour = Expiry::after(Duration::from_secs(3600));
-        let database = open().await.expect("opens");
+        let database = place.open_database().await.expect("opens");
         let words = database.table::<u64, Expiring<u64>>("words").await.expect("opens");
         let texts = database.table::<u64, Expiring<str>>("texts").await.expect("opens");
         words.upsert_with(&1, &10, hour).durable().await.expect("durable");
@@ -313,7 +315,7 @@ fn expiries_come_back() {
         let expected =
             [words.expiry(&1).await.expect("read"), words.expiry(&2).await.expect("read")];
         drop((words, texts, database));
-        let database = open().await.expect("opens");
+        let database = place.open_database().await.expect("opens");
         let words = database.table::<u64, Expiring<u64>>("words").await.expect("opens");
         let texts = database.table::<u64, Expiring<str>>("texts").await.expect("opens");
         assert_eq!(words.read(&1).await.expect("read"), Some(10));
@@ -331,17 +333,7 @@ fn expiries_come_back() {
 fn removals_of_a_scan_and_a_dropped_table_come_back() {
     block_on(async {
         let place = Place::default();
-        let open = async || {
-            ended(async || {
-                Database::builder(config())
-                    .directory(Arc::new(place.store.clone()))
-                    .wal_directory(Arc::new(place.wal.clone()))
-                    .open_in_directory()
-                    .await
-            })
-            .await
-        };
-        let database = open().await.expect("opens");
+        let database = place.open_database().await.expect("opens");
         let (first, second) = ("first", "second");
         let table = database.table::<u64, u64>(first).await.expect("opens");
         for key in 0..100 {
@@ -355,7 +347,7 @@ fn removals_of_a_scan_and_a_dropped_table_come_back() {
         let new = database.table::<u64, [u8]>("new").await.expect("opens");
         new.upsert(&2, b"2").durable().await.expect("durable");
         drop((table, new, database));
-        let database = open().await.expect("opens");
+        let database = place.open_database().await.expect("opens");
         let table = database.table::<u64, u64>(first).await.expect("opens");
         for key in 0..100 {
             let expected = (key % 2 == 0).then_some(key);

@@ -66,10 +66,7 @@ impl Device for AnewDevice {
             (self.directory.inner.clone(), self.name.clone(), self.options);
         let reading = async move {
             sink.complete(match directory.open_device(&name, options).await {
-                Ok(device) => {
-                    let Transfer { result, buf } = device.read_at(offset, buf).await;
-                    Transfer { result, buf }
-                }
+                Ok(device) => device.read_at(offset, buf).await,
                 Err(error) => Transfer { result: Err(error), buf: Some(buf) },
             });
         };

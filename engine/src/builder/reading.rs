@@ -1,6 +1,6 @@
 //! The directories of readers, which change nothing there.
 
-use super::Builder;
+use super::{Builder, Places};
 use crate::base::error::{Error, Result};
 use crate::config::{Config, Geometry};
 use crate::opening::directory::{check_named, not_opened};
@@ -22,7 +22,7 @@ impl<S> Builder<S> {
             (None, Some(path)) => Arc::new(directory_of(path, &self.config)?),
             _ => Arc::new(ReadOnly::new(self.surroundings.given_directory()?)),
         };
-        Ok(self.opening(directory, None)?.for_reader())
+        Ok(self.opening(Places { store: directory, wal: None })?.for_reader())
     }
 }
 

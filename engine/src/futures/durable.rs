@@ -7,7 +7,6 @@ use super::{
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::store::StoreInner;
-use crate::store::operation::future::OperationFuture;
 use crate::store::sessions::state::SessionState;
 use futures::future::BoxFuture;
 use std::fmt;
@@ -35,13 +34,6 @@ pub struct Durable<'a, F: Future> {
     ledger: Option<Arc<SessionState>>,
     /// The answer of the write, and the commit that it waits for.
     commit: Option<(F::Output, BoxFuture<'a, Result<()>>)>,
-}
-
-impl<'a, F: Future> Durable<'a, F> {
-    fn new<O>(operation: &OperationFuture<'a, O>) -> impl FnOnce(F) -> Self + use<'a, F, O> {
-        let (store, ledger) = operation.surroundings();
-        move |write| Self { write, store, ledger, commit: None }
-    }
 }
 
 // The answer is not pinned: nothing polls it.
@@ -78,7 +70,8 @@ macro_rules! durable_forms {
         {
             /// Makes the write, and is ready when it survives a crash: see [`Durable`].
             pub fn durable(self) -> Durable<'a, Self> {
-                Durable::new(&self$(.$operation)+)(self)
+                let (store, ledger) = self$(.$operation)+.surroundings();
+                Durable { write: self, store, ledger, commit: None }
             }
         }
     )+};

@@ -92,7 +92,11 @@ impl View {
     /// `InvalidArgument` for a table of other types, and if there is no such table.
     pub(super) fn table(&self, name: Option<&str>, types: &TypeNames) -> Result<Arc<TableInner>> {
         let table = self.database.present_table(name, types)?;
-        self.tables.lock().expect("nothing panics under it").push(Arc::clone(&table));
+        let mut tables = self.tables.lock().expect("nothing panics under it");
+        if !tables.iter().any(|known| Arc::ptr_eq(known, &table)) {
+            tables.push(Arc::clone(&table));
+        }
+        drop(tables);
         Ok(table)
     }
 

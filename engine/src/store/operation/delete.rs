@@ -1,7 +1,6 @@
 //! Delete: makes a key absent.
 
 use crate::base::error::Result;
-use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
@@ -18,7 +17,7 @@ use crate::store::record::append::{Link, append_in, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource, find_in};
 use crate::store::table::TableRef;
-use crate::store::wal::{KeyChange, LoggedKey, logged, unlogged};
+use crate::store::wal::{KeyChange, logged_try};
 use std::marker::PhantomData;
 
 /// The number of records of a chain that are looked at before its entry is given up.
@@ -71,7 +70,7 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K,
         if core.must_wait(&tools) {
             return Ok(Attempt::Blocked(Blocked::VersionBarrier));
         }
-        let step = delete_in(core, layout::<K, V>(), (key.bytes, key.hash), (&tools, moment))?;
+        let step = delete_in(core, layout::<K, V>(), key, (&tools, moment))?;
         if let Attempt::Done(_) = step {
             tools.counters.add(Counter::Deletes, 1);
             tools.serial.advance();
@@ -85,20 +84,12 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K,
 pub(in crate::store) fn delete_in(
     core: TableRef<'_>,
     layout: Layout,
-    (key, hash): (&[u8], KeyHash),
+    key: HashedKey<'_>,
     (tools, moment): (&OperationContext<'_>, &Moment<'_>),
 ) -> Result<Attempt<Previous>> {
     with_retries(|| {
-        let description = || {
-            // Before any lock.
-            moment.prepare(layout);
-            KeyChange::Remove
-        };
-        let change = || delete_once(core, layout, (key, hash), tools, moment);
-        match logged(core, tools.logger(), LoggedKey(key, hash), (description, change)) {
-            Ok(step) => step,
-            Err(why) => unlogged(why).map(Some),
-        }
+        let change = || delete_once(core, layout, key, tools, moment);
+        logged_try(core, tools.logger(), key, (KeyChange::Remove, moment), change)
     })
 }
 
@@ -107,7 +98,7 @@ pub(in crate::store) fn delete_in(
 fn delete_once(
     core: TableRef<'_>,
     layout: Layout,
-    (key, hash): (&[u8], KeyHash),
+    HashedKey { bytes: key, hash }: HashedKey<'_>,
     tools: &OperationContext<'_>,
     moment: &Moment<'_>,
 ) -> Result<Option<Attempt<Previous>>> {

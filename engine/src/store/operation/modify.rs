@@ -28,7 +28,6 @@ mod removal;
 
 use crate::base::address::Address;
 use crate::base::error::Result;
-use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
@@ -48,7 +47,7 @@ use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::entry::{UnwrittenKey, entry_of};
 use crate::store::record::find::{InMemory, RecordSource, find_record};
 use crate::store::table::{TableInner, TableRef};
-use crate::store::wal::{KeyChange, LoggedKey, TakesEffect, logged, logged_step};
+use crate::store::wal::{KeyChange, TakesEffect, logged, logged_step};
 use kvick_io::sync::atomic::Ordering;
 use long_values::{long_put, scattered, too_long};
 use std::marker::PhantomData;
@@ -93,8 +92,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, 
 pub(in crate::store) struct RmwAttempt<'t, 's> {
     table: &'t TableInner,
     pub(in crate::store) tools: &'t mut OperationContext<'s>,
-    key: &'t [u8],
-    hash: KeyHash,
+    key: HashedKey<'t>,
     entry: FoundEntry,
 }
 
@@ -120,7 +118,7 @@ pub(in crate::store) struct Replaced<'c> {
 #[inline(always)]
 pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
     core: TableRef<'_>,
-    HashedKey { bytes: key, hash }: HashedKey<'_>,
+    key: HashedKey<'_>,
     change: &mut C,
     mut tools: OperationContext<'_>,
 ) -> Result<Attempt<bool>> {
@@ -130,24 +128,24 @@ pub(in crate::store) fn modify_hashed<K: Key + ?Sized, V: Value + ?Sized, C: Cha
     }
     let moment = &Moment::new(core);
     change.begin(moment);
-    let unwritten = UnwrittenKey::new(core, hash);
+    let unwritten = UnwrittenKey::new(core, key.hash);
     let step = with_retries(|| {
         let entry = if C::CREATES && !C::REMOVES {
-            match entry_of(core, hash)? {
+            match entry_of(core, key.hash)? {
                 Some(entry) => entry,
                 None => return Ok(None),
             }
-        } else if let Some(entry) = core.index.find(hash) {
+        } else if let Some(entry) = core.index.find(key.hash) {
             entry
         } else if C::CREATES {
             core.table.check()?;
-            return without_entry::<V, C>(core, hash, change, tools.counters).map(Some);
+            return without_entry::<V, C>(core, key.hash, change, tools.counters).map(Some);
         } else {
             core.table.check()?;
             RecordSource::Absent.count(tools.counters);
             return Ok(Some(Attempt::Done(false)));
         };
-        RmwAttempt { table: core.table, tools: &mut tools, key, hash, entry }
+        RmwAttempt { table: core.table, tools: &mut tools, key, entry }
             .once::<K, V, C>(change, moment)
     })?;
     match step {
@@ -179,7 +177,7 @@ impl<'t> RmwAttempt<'t, '_> {
         let found = find_record::<Types<K, V>>(
             self.core(),
             self.entry.address(),
-            self.key,
+            self.key.bytes,
             self.tools.guard,
         );
         let step = match found {
@@ -222,14 +220,8 @@ impl<'t> RmwAttempt<'t, '_> {
         let core = self.core();
         core.store.wal.is_none()
             || (!record.info().is_final(layout)
-                && core.index.find(self.hash).map(FoundEntry::address)
+                && core.index.find(self.key.hash).map(FoundEntry::address)
                     == Some(self.entry.address()))
-    }
-
-    /// Returns the key, to log its change.
-    #[inline(always)]
-    fn logged_key(&self) -> LoggedKey<'t> {
-        LoggedKey(self.key, self.hash)
     }
 
     /// Changes a value of one word in place.
@@ -241,7 +233,7 @@ impl<'t> RmwAttempt<'t, '_> {
     ) -> Result<Option<Attempt<bool>>> {
         let word = record.value_word(layout::<K, V>());
         let width = V::WIDTH.expect("a word has a width");
-        let (core, key, logger) = (self.core(), self.logged_key(), self.tools.logger());
+        let (core, key, logger) = (self.core(), self.key, self.tools.logger());
         // Acquire: pairs with the Release of the writer that stored the value.
         let current = word.load(Ordering::Acquire);
         let step = change.apply(Some(&current.to_le_bytes()[..width]), |new| {
@@ -347,8 +339,8 @@ impl<'t> RmwAttempt<'t, '_> {
             return Ok(None);
         }
         let word = record.state_word(layout);
-        let Self { key, entry, .. } = *self;
-        let (core, logged_key, tools) = (self.core(), self.logged_key(), &*self.tools);
+        let Self { key: logged_key, entry, .. } = *self;
+        let (core, key, tools) = (self.core(), logged_key.bytes, &*self.tools);
         let logger = tools.logger();
         let OperationContext { guard, counters, .. } = *tools;
         let version = EntrySnapshot { newest: entry.address(), state: seen };

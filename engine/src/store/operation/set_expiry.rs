@@ -37,7 +37,7 @@ use crate::store::record::append::{Link, append_in, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource, find_in};
 use crate::store::table::TableRef;
-use crate::store::wal::{KeyChange, LoggedKey, logged, unlogged};
+use crate::store::wal::{KeyChange, logged_try};
 use kvick_io::sync::atomic::Ordering;
 use std::marker::PhantomData;
 
@@ -93,11 +93,6 @@ pub(in crate::store) fn set_expiry_in(
 ) -> Result<Attempt<bool>> {
     let logger = tools.logger();
     with_retries(|| {
-        let description = || {
-            // Before any lock.
-            moment.prepare(layout);
-            KeyChange::Expire(expiry)
-        };
         let change = || {
             // Under the stripe of the key: it is the entry of the newest change.
             let Some(entry) = core.index.find(key.hash) else {
@@ -107,10 +102,7 @@ pub(in crate::store) fn set_expiry_in(
             };
             Once { core, layout, tools, key, entry, expiry }.run(moment)
         };
-        match logged(core, logger, LoggedKey(key.bytes, key.hash), (description, change)) {
-            Ok(step) => step,
-            Err(why) => unlogged(why).map(Some),
-        }
+        logged_try(core, logger, key, (KeyChange::Expire(expiry), moment), change)
     })
 }
 

@@ -21,7 +21,7 @@ use crate::store::record::encoding::{encode_key, encode_value, owned_key};
 use crate::store::record::entry::entry_of;
 use crate::store::record::find::{InMemory, RecordSource, find_in};
 use crate::store::table::TableRef;
-use crate::store::wal::{KeyChange, LoggedKey, logged, unlogged};
+use crate::store::wal::{KeyChange, logged_try};
 use kvick_io::sync::atomic::Ordering;
 
 /// Sets the value of one key.
@@ -173,7 +173,7 @@ pub(in crate::store) fn is_too_long(
 #[inline(always)]
 pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
     core: TableRef<'_>,
-    HashedKey { bytes: key, hash }: HashedKey<'_>,
+    key: HashedKey<'_>,
     (value, expiry): (&V::Item, ExpiryWord),
     tools: OperationContext<'_>,
     moment: &Moment<'_>,
@@ -185,7 +185,7 @@ pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
     let value = encode_value::<V>(value)?;
     let value = value.as_ref();
     check_value::<V>(core, value)?;
-    let step = upsert_in(core, layout::<K, V>(), (key, hash), (value, expiry), (&tools, moment))?;
+    let step = upsert_in(core, layout::<K, V>(), key, (value, expiry), (&tools, moment))?;
     if let Attempt::Done(_) = step {
         tools.counters.add(Counter::Upserts, 1);
         tools.serial.advance();
@@ -198,18 +198,23 @@ pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
 pub(in crate::store) fn upsert_in(
     core: TableRef<'_>,
     layout: Layout,
-    (key, hash): (&[u8], KeyHash),
+    key: HashedKey<'_>,
     (value, expiry): (&[u8], ExpiryWord),
     (tools, moment): (&OperationContext<'_>, &Moment<'_>),
 ) -> Result<Attempt<Previous>> {
-    let mut record = NewRecord { key, value, content: RecordKind::Value, expiry };
-    if is_too_long(core, layout, key, value) {
+    let mut record = NewRecord { key: key.bytes, value, content: RecordKind::Value, expiry };
+    if is_too_long(core, layout, key.bytes, value) {
         // A blind write does not depend on the old value, so it uses the same version for all
         // states.
         let version = EntrySnapshot { newest: Address::NONE, state: None };
         match tools.pending.scattered_for(version, core.log.pages(), tools.guard) {
             Some(Scattered { pieces, .. }) => {
-                record = NewRecord { key, value: pieces, content: RecordKind::InPieces, expiry };
+                record = NewRecord {
+                    key: key.bytes,
+                    value: pieces,
+                    content: RecordKind::InPieces,
+                    expiry,
+                };
             }
             None => {
                 let long = LongValue { version, bytes: value.to_vec(), is_answer: false };
@@ -218,16 +223,9 @@ pub(in crate::store) fn upsert_in(
         }
     }
     with_retries(|| {
-        let description = || {
-            // Before any lock.
-            moment.prepare(layout);
-            KeyChange::Put(value, expiry)
-        };
-        let change = || upsert_once(core, layout, (hash, record), tools, moment);
-        match logged(core, tools.logger(), LoggedKey(key, hash), (description, change)) {
-            Ok(step) => step,
-            Err(why) => unlogged(why).map(Some),
-        }
+        let put = (KeyChange::Put(value, expiry), moment);
+        let change = || upsert_once(core, layout, (key.hash, record), tools, moment);
+        logged_try(core, tools.logger(), key, put, change)
     })
 }
 

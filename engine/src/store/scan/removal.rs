@@ -17,9 +17,10 @@ use crate::log::{NotAppended, Space};
 use crate::record::{ExpiryWord, HasLayout, NewRecord, RecordKind};
 use crate::statistics::Counter;
 use crate::store::context::OperationContext;
+use crate::store::operation::attempt::HashedKey;
 use crate::store::record::append::{Link, append_record};
 use crate::store::table::{TableInner, TableRef};
-use crate::store::wal::{KeyChange, LoggedKey, logged};
+use crate::store::wal::{KeyChange, logged};
 
 /// The limit of records under one guard: some microseconds.
 const GROUP: usize = 32;
@@ -143,7 +144,7 @@ fn try_once<S: HasLayout>(
     );
     let (content, expiry) = (RecordKind::Tombstone, ExpiryWord::NEVER);
     let tombstone = NewRecord { key: candidate.key(), value: &[], content, expiry };
-    let key = LoggedKey(candidate.key(), candidate.hash);
+    let key = HashedKey { bytes: candidate.key(), hash: candidate.hash };
     let link = || append_record::<S>(core, entry, tombstone, tools.guard, tools.counters);
     let linked = match logged(core, tools.logger(), key, (|| KeyChange::Remove, link)) {
         Ok(linked) => linked,

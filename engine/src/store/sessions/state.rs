@@ -276,14 +276,12 @@ impl SessionState {
         state.logging = Logging { until, has_entry: true, ..state.logging };
     }
 
-    /// Returns the commit point of all operations so far, if the write-ahead log lacks it, and
-    /// whether the session begins with it.
-    pub(in crate::store) fn unlogged_point(&self) -> Option<(CommitPoint, bool)> {
-        let state = self.state();
-        let Logging { until, has_entry, lacks_text, begins, had_gaps } = state.logging;
-        let point = state.present(self.counter.serial());
+    /// Returns whether the session begins with the [present](Self::present) commit point, if the
+    /// write-ahead log lacks this point.
+    pub(in crate::store) fn lacks_entry_of(&self, point: &CommitPoint) -> Option<bool> {
+        let Logging { until, has_entry, lacks_text, begins, had_gaps } = self.state().logging;
         let has_all = has_entry && !lacks_text && !had_gaps && until == point.until;
-        Some((point, begins)).filter(|(point, _)| !has_all && !point.is_empty())
+        (!has_all && !point.is_empty()).then_some(begins)
     }
 
     /// Records that the write-ahead log has this commit point.

@@ -28,11 +28,10 @@ impl StoreInner {
         let point = ledger.present();
         // The last operations may have changed nothing, and have no entry.
         if let Some(id) = ledger.kept_id()
-            && let Some((unlogged, begins)) = ledger.unlogged_point()
+            && let Some(begins) = ledger.lacks_entry_of(&point)
         {
-            let entry = WalEntry::Session { id, point: unlogged.clone(), begins };
-            wal.append(&entry).await?;
-            ledger.note_logged_point(&unlogged);
+            wal.append(&WalEntry::Session { id, point: point.clone(), begins }).await?;
+            ledger.note_logged_point(&point);
         }
         wal.commit().await?;
         ledger.note_durable(point);

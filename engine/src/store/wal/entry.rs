@@ -12,8 +12,8 @@
 //!
 //! A change has the serial number of its operation, and the numbers that the session has put off
 //! since its last entry. All others up to the highest number are done. The first change of a
-//! session with a name has the name. The entry of a session has a
-//! whole commit point, and its name and its offset in place of a key.
+//! session with a name has the name. The entry of a session has a whole commit point, and its name
+//! and its offset in place of a key.
 
 use crate::record::{ExpiryWord, TableNumber};
 use crate::store::sessions::identity::{CommitPoint, Offset, SessionId};
@@ -72,6 +72,13 @@ pub(crate) enum WalEntry<'e> {
 }
 
 impl<'e> WalEntry<'e> {
+    /// Returns the encoded entry.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes);
+        bytes
+    }
+
     /// Appends the encoded entry to `bytes`.
     pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
         match self {
@@ -93,8 +100,7 @@ impl<'e> WalEntry<'e> {
                     encode_progress(bytes, *id, *serial, excluded.iter().copied());
                 }
                 if let Some(name) = name {
-                    bytes.extend(length_of(name.as_bytes()));
-                    bytes.extend_from_slice(name.as_bytes());
+                    encode_name(bytes, name);
                 }
                 bytes.extend(expiry.iter().flat_map(|second| second.to_le_bytes()));
                 bytes.extend_from_slice(key);
@@ -105,9 +111,7 @@ impl<'e> WalEntry<'e> {
                 bytes.extend([SESSION, 0, flags, 0, 0, 0, 0, 0]);
                 let excluded = point.excluded.ranges().map(|range| [*range.start(), *range.end()]);
                 encode_progress(bytes, *id, point.until, excluded);
-                let name = point.name.as_deref().unwrap_or_default();
-                bytes.extend(length_of(name.as_bytes()));
-                bytes.extend_from_slice(name.as_bytes());
+                encode_name(bytes, point.name.as_deref().unwrap_or_default());
                 if let Some(Offset { bytes: offset, serial, count }) = &point.offset {
                     bytes.extend(serial.to_le_bytes());
                     bytes.extend(count.to_le_bytes());
@@ -150,6 +154,11 @@ impl<'e> WalEntry<'e> {
 
 fn length_of(bytes: &[u8]) -> [u8; 4] {
     u32::try_from(bytes.len()).expect("keys and names are short").to_le_bytes()
+}
+
+fn encode_name(bytes: &mut Vec<u8>, name: &str) {
+    bytes.extend(length_of(name.as_bytes()));
+    bytes.extend_from_slice(name.as_bytes());
 }
 
 fn encode_progress(
@@ -252,8 +261,7 @@ mod tests {
     #[test]
     fn entries_come_back() {
         for entry in entries() {
-            let mut bytes = Vec::new();
-            entry.encode(&mut bytes);
+            let bytes = entry.to_bytes();
             assert_eq!(WalEntry::decode(&bytes), Some(entry));
         }
         assert_eq!(WalEntry::decode(&[0; 100]), Some(WalEntry::Void), "of any length");
@@ -263,8 +271,7 @@ mod tests {
     #[test]
     fn what_is_cut_off_is_another_entry_or_none() {
         for entry in entries() {
-            let mut bytes = Vec::new();
-            entry.encode(&mut bytes);
+            let bytes = entry.to_bytes();
             for length in 0..bytes.len() {
                 assert_ne!(WalEntry::decode(&bytes[..length]), Some(entry.clone()), "{length}");
             }

@@ -3,11 +3,11 @@
 use super::entry::{KeyChange, SessionProgress, WalEntry};
 use super::write_ahead_log::WriteAheadLog;
 use crate::base::error::Result;
-use crate::base::hash::KeyHash;
 use crate::log::NotAppended;
 use crate::store::answers::Previous;
 use crate::store::context::Logger;
-use crate::store::operation::attempt::{Attempt, Blocked};
+use crate::store::moment::Moment;
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey};
 use crate::store::sessions::state::SessionEntry;
 use crate::store::table::TableRef;
 
@@ -17,13 +17,6 @@ pub(in crate::store) trait TakesEffect {
     fn took_effect(&self) -> bool;
 }
 
-/// The key of a change, with its hash.
-#[derive(Clone, Copy)]
-pub(in crate::store) struct LoggedKey<'k>(
-    pub(in crate::store) &'k [u8],
-    pub(in crate::store) KeyHash,
-);
-
 /// Makes a change of a key. With a write-ahead log, the change has an entry if it takes effect.
 ///
 /// # Errors
@@ -32,7 +25,7 @@ pub(in crate::store) struct LoggedKey<'k>(
 pub(in crate::store) fn logged<'c, T: TakesEffect>(
     core: TableRef<'_>,
     logger: Logger<'_>,
-    key: LoggedKey<'_>,
+    key: HashedKey<'_>,
     (describe, change): (impl FnOnce() -> KeyChange<'c>, impl FnOnce() -> T),
 ) -> Result<T, NotAppended> {
     match &core.store.wal {
@@ -49,7 +42,7 @@ pub(in crate::store) fn logged<'c, T: TakesEffect>(
 pub(in crate::store) fn logged_step(
     core: TableRef<'_>,
     logger: Logger<'_>,
-    key: LoggedKey<'_>,
+    key: HashedKey<'_>,
     description: KeyChange<'_>,
     change: impl FnOnce() -> Attempt<bool>,
 ) -> Result<Attempt<bool>> {
@@ -59,12 +52,38 @@ pub(in crate::store) fn logged_step(
     }
 }
 
+/// As [`logged`], for a whole try of an operation that runs no code of the user but the clock.
+///
+/// # Errors
+/// Those of the try. The write-ahead log refuses the entry: then nothing was changed.
+#[inline(always)]
+pub(in crate::store) fn logged_try<T>(
+    core: TableRef<'_>,
+    logger: Logger<'_>,
+    key: HashedKey<'_>,
+    (description, moment): (KeyChange<'_>, &Moment<'_>),
+    change: impl FnOnce() -> Result<Option<Attempt<T>>>,
+) -> Result<Option<Attempt<T>>>
+where
+    Attempt<T>: TakesEffect,
+{
+    let describe = || {
+        // Before the lock.
+        moment.prepare(core.table.layout);
+        description
+    };
+    match logged(core, logger, key, (describe, change)) {
+        Ok(step) => step,
+        Err(why) => unlogged(why).map(Some),
+    }
+}
+
 #[inline(never)]
 fn log_change<T: TakesEffect>(
     wal: &WriteAheadLog,
     core: TableRef<'_>,
     logger: Logger<'_>,
-    LoggedKey(key, hash): LoggedKey<'_>,
+    HashedKey { bytes: key, hash }: HashedKey<'_>,
     (description, change): (KeyChange<'_>, impl FnOnce() -> T),
 ) -> Result<T, NotAppended> {
     let session = progress(wal, logger)?;
@@ -80,9 +99,8 @@ fn log_change<T: TakesEffect>(
     Ok(changed)
 }
 
-/// Returns the part of an entry that is about the session of its operation, and the highest
-/// number that the log has with it. Logs the name and the offset of the session first,
-/// if they are new.
+/// Returns the part of an entry that is about the session of its operation, and the highest number
+/// that the log has with it. Logs the name and the offset of the session first, if they are new.
 fn progress(
     wal: &WriteAheadLog,
     logger: Logger<'_>,
@@ -100,7 +118,7 @@ fn progress(
 
 /// Returns the step of an attempt whose change had no space in the write-ahead log.
 #[cold]
-pub(in crate::store) fn unlogged<T>(why: NotAppended) -> Result<Attempt<T>> {
+fn unlogged<T>(why: NotAppended) -> Result<Attempt<T>> {
     match why {
         NotAppended::NoSpace(space) => Ok(Attempt::Blocked(Blocked::NoWalSpace(Box::new(space)))),
         NotAppended::Refused(error) => Err(error),

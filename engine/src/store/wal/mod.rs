@@ -41,5 +41,5 @@ mod stripes;
 mod write_ahead_log;
 
 pub(in crate::store) use entry::KeyChange;
-pub(in crate::store) use logging::{LoggedKey, TakesEffect, logged, logged_step, unlogged};
+pub(in crate::store) use logging::{TakesEffect, logged, logged_step, logged_try};
 pub(crate) use write_ahead_log::WriteAheadLog;

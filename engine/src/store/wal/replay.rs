@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 const AT_ONCE: usize = 256;
 
 /// The result of a replay.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Replayed {
     /// The number of changes that were repeated.
     pub(crate) changes: u64,
@@ -46,40 +46,36 @@ impl StoreInner {
     ) -> Result<Replayed> {
         let wal = self.wal()?;
         let (begin, end) = (wal.cut(), wal.log().committed_until());
-        let mut sessions = BTreeMap::new();
-        let mut replayed = Replayed::default();
-        if LogAddress::from(begin) < end {
-            let mut entries = wal.log().scan(LogAddress::from(begin)..);
-            let mut since = 0;
-            while let Some(entry) = entries.next().await {
-                let entry = entry?;
-                let change = WalEntry::decode(&entry.payload);
-                match change.ok_or_else(|| damaged(entry.address))? {
-                    WalEntry::Void => {}
-                    WalEntry::Session { id, point, begins } => {
-                        let before = self.point_before(&sessions, id).filter(|_| !begins);
-                        sessions.insert(id, later(before, point));
-                    }
-                    WalEntry::Change { table, key, change, session } => {
-                        // The number of a dropped table is not given again.
-                        if let Some(table) = tables.get(&table) {
-                            repeat(table, key, change).await?;
-                            replayed.changes += 1;
-                        }
-                        if let Some(progress) = session {
-                            let before = self.point_before(&sessions, progress.id);
-                            sessions.insert(progress.id, point_after(before, &progress));
-                        }
-                    }
+        let mut replayed = Replayed { changes: 0, bytes: end.raw().saturating_sub(begin.raw()) };
+        let (mut sessions, mut since) = (BTreeMap::new(), 0);
+        let mut entries = wal.log().scan(LogAddress::from(begin)..);
+        while let Some(entry) = entries.next().await {
+            let entry = entry?;
+            let change = WalEntry::decode(&entry.payload);
+            match change.ok_or_else(|| damaged(entry.address))? {
+                WalEntry::Void => {}
+                WalEntry::Session { id, point, begins } => {
+                    let before = self.point_before(&sessions, id).filter(|_| !begins);
+                    sessions.insert(id, later(before, point));
                 }
-                since += 1;
-                if since == AT_ONCE {
-                    self.sessions.adopt(std::mem::take(&mut sessions), self.phase.version());
-                    wal.note_replayed(entry.next.inner());
-                    since = 0;
+                WalEntry::Change { table, key, change, session } => {
+                    // The number of a dropped table is not given again.
+                    if let Some(table) = tables.get(&table) {
+                        repeat(table, key, change).await?;
+                        replayed.changes += 1;
+                    }
+                    if let Some(progress) = session {
+                        let before = self.point_before(&sessions, progress.id);
+                        sessions.insert(progress.id, point_after(before, &progress));
+                    }
                 }
             }
-            replayed.bytes = end.raw().saturating_sub(begin.raw());
+            since += 1;
+            if since == AT_ONCE {
+                self.sessions.adopt(std::mem::take(&mut sessions), self.phase.version());
+                wal.note_replayed(entry.next.inner());
+                since = 0;
+            }
         }
         self.sessions.adopt(sessions, self.phase.version());
         wal.transition_to_live();
@@ -122,13 +118,12 @@ impl Operation for Repeat<'_> {
             return Ok(Attempt::Blocked(Blocked::VersionBarrier));
         }
         let (layout, moment) = (core.table.layout, Moment::before_all(core));
-        let HashedKey { bytes, hash } = self.key;
         Ok(match self.change {
             KeyChange::Put(value, expiry) => {
                 let tools = (&tools, &moment);
-                done(upsert_in(core, layout, (bytes, hash), (value, expiry), tools)?)
+                done(upsert_in(core, layout, self.key, (value, expiry), tools)?)
             }
-            KeyChange::Remove => done(delete_in(core, layout, (bytes, hash), (&tools, &moment))?),
+            KeyChange::Remove => done(delete_in(core, layout, self.key, (&tools, &moment))?),
             KeyChange::Expire(expiry) => {
                 let tools = (&mut tools, &moment);
                 done(set_expiry_in(core, layout, (self.key, expiry), tools)?)

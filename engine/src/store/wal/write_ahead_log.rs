@@ -69,8 +69,7 @@ impl WriteAheadLog {
         entry: &WalEntry<'_>,
         guard: &Guard<'_>,
     ) -> Result<(), NotAppended> {
-        let mut bytes = Vec::new();
-        entry.encode(&mut bytes);
+        let bytes = entry.to_bytes();
         self.log.inner.appender.reserve(bytes.len(), guard)?.fill(&bytes);
         Ok(())
     }
@@ -109,9 +108,7 @@ impl WriteAheadLog {
 
     /// Appends an entry, outside of the operations of the store.
     pub(super) async fn append(&self, entry: &WalEntry<'_>) -> Result<()> {
-        let mut bytes = Vec::new();
-        entry.encode(&mut bytes);
-        self.log.append(&bytes).await.map(drop)
+        self.log.append(&entry.to_bytes()).await.map(drop)
     }
 
     /// Waits until operations have appended entries up to `address`.

@@ -71,8 +71,8 @@ impl RmwAttempt<'_, '_> {
         change: &mut C,
     ) -> Result<Option<Attempt<bool>>> {
         let layout = layout::<K, V>();
-        let Self { key, entry, .. } = *self;
-        let (core, logged_key, tools) = (self.core(), self.logged_key(), &*self.tools);
+        let Self { key: logged_key, entry, .. } = *self;
+        let (core, key, tools) = (self.core(), logged_key.bytes, &*self.tools);
         let logger = tools.logger();
         let OperationContext { guard, counters, .. } = *tools;
         let version = EntrySnapshot { newest: entry.address(), state };

@@ -103,8 +103,7 @@ impl<'a> PendingWait<'a> {
 
 /// Waits for space in the write-ahead log.
 async fn wal_space(core: TableRef<'_>, space: Space) -> Result<PendingResult> {
-    let wal = core.store.wal.as_ref().expect("only a logged change needs its space");
-    wal.wait_for(space).await?;
+    core.store.wal()?.wait_for(space).await?;
     Ok(PendingResult::Nothing)
 }
 

@@ -105,7 +105,8 @@ impl Run {
                 }
             }
             9 => {
-                if let Some((point, begins)) = self.state.unlogged_point() {
+                let point = self.state.present();
+                if let Some(begins) = self.state.lacks_entry_of(&point) {
                     self.log.push(Entry::Session(point.clone(), begins));
                     self.state.note_logged_point(&point);
                 }
