@@ -95,6 +95,11 @@ impl StorageFile {
         self.length.load(Ordering::Relaxed)
     }
 
+    /// Records the length that the file has by now, in which another process may write.
+    pub(crate) fn note_length(&self, length: u64) {
+        self.length.store(length, Ordering::Relaxed);
+    }
+
     /// Returns whether a sync must include the metadata that only `fsync` writes.
     #[cfg(target_os = "linux")]
     pub(crate) fn is_directory(&self) -> bool {

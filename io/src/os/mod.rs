@@ -7,3 +7,4 @@ pub(crate) mod open_segments;
 pub(crate) mod place;
 pub(crate) mod read_only;
 pub(crate) mod shared;
+pub(crate) mod shared_files;

@@ -22,8 +22,9 @@ use crate::error::naming;
 use crate::error::with_context;
 use crate::files::file::StorageFile;
 use crate::files::operation::{Engine, Kind, Operation};
-use crate::files::root::{Access, Root};
+use crate::files::root::Root;
 use crate::files::segments::{Extents, Insertion, Lookup, Segments};
+use crate::os::shared_files::SharedFiles;
 
 /// A read-only [`Directory`] of real files. For tools, such as a tool that inspects the store of
 /// another process.
@@ -46,7 +47,7 @@ use crate::files::segments::{Extents, Insertion, Lookup, Segments};
 ///   followed.
 #[derive(Debug)]
 pub struct ReadOnlyDirectory {
-    root: Arc<Root>,
+    files: Arc<SharedFiles>,
     /// `None` means the thread that calls.
     engine: Option<Arc<dyn Engine>>,
 }
@@ -66,7 +67,7 @@ impl ReadOnlyDirectory {
         let opened = found.and_then(|()| Root::open(&path));
         let opened =
             opened.map_err(|error| with_context(error, format!("opening {}", path.display())));
-        Ok(Self { root: Arc::new(opened?), engine: None })
+        Ok(Self { files: Arc::new(SharedFiles::new(opened?)), engine: None })
     }
 
     /// Moves the reads of devices that are opened from now on to at most `threads` threads of this
@@ -82,13 +83,13 @@ impl ReadOnlyDirectory {
     fn device(&self, name: &str, options: DeviceOptions) -> io::Result<Arc<dyn Device>> {
         names::check(name)?;
         options.check()?;
-        let files = open_present(&self.root, self.root.list_segments(name)?)?;
-        if files.is_empty() {
+        let segments = Segments::new(name, options.segment_bytes, BTreeMap::new());
+        let root = self.files.root();
+        if !insert_present(&segments, root, root.list_segments(name)?)? {
             return Err(not_created(name));
         }
-        let segments = Segments::new(name, options.segment_bytes, files);
-        let (root, engine) = (Arc::clone(&self.root), self.engine.clone());
-        Ok(Arc::new(ReadOnlyDevice { root, engine, segments, table: OpTable::new() }))
+        let (files, engine) = (Arc::clone(&self.files), self.engine.clone());
+        Ok(Arc::new(ReadOnlyDevice { files, engine, segments, table: OpTable::new() }))
     }
 }
 
@@ -103,14 +104,14 @@ impl Directory for ReadOnlyDirectory {
     }
 
     fn list(&self) -> BoxFuture<'_, io::Result<Vec<String>>> {
-        Box::pin(async move { self.root.list() })
+        Box::pin(async move { self.files.root().list() })
     }
 
     fn read_file(&self, name: &str) -> BoxFuture<'_, io::Result<Vec<u8>>> {
         let name = name.to_owned();
         Box::pin(async move {
             names::check(&name)?;
-            self.root.read_file(&name)
+            self.files.root().read_file(&name)
         })
     }
 
@@ -118,21 +119,21 @@ impl Directory for ReadOnlyDirectory {
         let name = name.to_owned();
         Box::pin(async move {
             names::check(&name)?;
-            self.root.file_bytes(&name).map_err(naming(&name))
+            self.files.root().file_bytes(&name).map_err(naming(&name))
         })
     }
 
     refuse_changes!();
 
     fn describe(&self) -> String {
-        self.root.path().display().to_string()
+        self.files.root().path().display().to_string()
     }
 }
 
-/// A [`Device`] made of files that are only read.
+/// A [`Device`] made of files that are only read. A segment is opened when it is read first.
 #[derive(Debug)]
 struct ReadOnlyDevice {
-    root: Arc<Root>,
+    files: Arc<SharedFiles>,
     engine: Option<Arc<dyn Engine>>,
     segments: Segments<StorageFile>,
     table: SharedTable,
@@ -141,36 +142,41 @@ struct ReadOnlyDevice {
 impl ReadOnlyDevice {
     fn look_up(&self, offset: u64, end: u64) -> io::Result<Extents<StorageFile>> {
         let bytes = self.segments.segment_bytes();
+        // No segment of the range is closed to make room for another.
+        let mut pinned = Vec::new();
         loop {
             let stale = match self.segments.look_up(offset, end) {
                 Lookup::Present(extents) => {
                     let files = std::iter::once(&extents.first).chain(&extents.rest);
                     let mut numbered = files.zip(offset / bytes..);
                     match numbered.find(|(extent, _)| extent.file.is_deleted()) {
-                        Some((_, index)) if self.open_again(index)? => continue,
-                        _ => return Ok(extents),
+                        Some((_, index)) if self.open(index, &mut pinned)? => continue,
+                        _ => {
+                            self.files.touch(&extents);
+                            return Ok(extents);
+                        }
                     }
                 }
                 Lookup::Discarded(error) => return Err(error),
                 Lookup::Missing(index) => index,
             };
-            if !self.open_again(stale)? {
+            if !self.open(stale, &mut pinned)? {
                 return Err(self.missing(stale, offset));
             }
         }
     }
 
-    /// Opens a segment that has appeared since, or that has replaced a deleted segment. Returns
-    /// whether the segment exists.
-    fn open_again(&self, index: u64) -> io::Result<bool> {
-        let name = self.segments.file_name(index);
-        match self.root.open_storage(&name, Access::READ) {
+    /// Opens a segment that is not open, that has appeared since, or that has replaced a deleted
+    /// segment. Adds it to `pinned`. Returns whether the segment exists.
+    fn open(&self, index: u64, pinned: &mut Vec<Arc<StorageFile>>) -> io::Result<bool> {
+        match self.files.open(&self.segments, index) {
             Ok(file) => {
+                pinned.push(Arc::clone(&file));
                 self.segments.remove(index);
-                Ok(self.segments.insert(index, Arc::new(file)) == Insertion::Present)
+                Ok(self.segments.insert(index, file) == Insertion::Present)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(naming(&name)(error)),
+            Err(error) => Err(naming(&self.segments.file_name(index))(error)),
         }
     }
 
@@ -251,21 +257,24 @@ impl Device for ReadOnlyDevice {
     }
 }
 
-/// Opens the listed segments that still exist. A running store may have discarded some since the
-/// listing.
-fn open_present(
+/// Adds the listed segments that still exist, which are opened later. A running store may have
+/// discarded some since the listing. Returns whether there is one.
+fn insert_present(
+    segments: &Segments<StorageFile>,
     root: &Root,
     listed: Vec<(u64, String)>,
-) -> io::Result<BTreeMap<u64, Arc<StorageFile>>> {
-    let mut files = BTreeMap::new();
+) -> io::Result<bool> {
+    let mut has_any = false;
     for (index, name) in listed {
-        match root.open_storage(&name, Access::READ) {
-            Ok(file) => drop(files.insert(index, Arc::new(file))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        match root.file_bytes(&name) {
+            Ok(length) => segments.insert_closed(index, length),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(naming(&name)(error)),
         }
+        has_any = true;
     }
-    Ok(files)
+    segments.begin_at_the_lowest();
+    Ok(has_any)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -277,7 +286,47 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join("log.000001"), [7; 512]).unwrap();
         let listed = [0, 1].map(|index| (index, names::segment("log", index)));
-        let files = open_present(&Root::open(place.path()).unwrap(), listed.to_vec()).unwrap();
-        assert_eq!(files.into_keys().collect::<Vec<_>>(), [1]);
+        let segments = Segments::new("log", 4096, BTreeMap::new());
+        let root = Root::open(place.path()).unwrap();
+        assert!(insert_present(&segments, &root, listed.to_vec()).unwrap());
+        assert_eq!([0, 1].map(|index| segments.exists(index)), [false, true]);
+    }
+
+    /// Devices of one directory share descriptors, open no more than a few files, and hold no
+    /// deleted file once the last of them is dropped.
+    #[test]
+    fn a_file_is_open_once_and_only_while_it_is_used() {
+        const SEGMENTS: u64 = 40;
+        let place = tempfile::tempdir().unwrap();
+        for index in 0..SEGMENTS {
+            fs::write(place.path().join(names::segment("log", index)), [7; 4096]).unwrap();
+        }
+        let files = SharedFiles::new(Root::open(place.path()).unwrap()).with_max_open(8);
+        let directory = ReadOnlyDirectory { files: Arc::new(files), engine: None };
+        let options = DeviceOptions { segment_bytes: 4096, create: false };
+        let open = || directory.device("log", options).unwrap();
+        let read = |device: &Arc<dyn Device>, index: u64| {
+            let read = device.read_at(index * 4096, AlignedBuf::zeroed(512));
+            pollster::block_on(read).result.unwrap();
+        };
+        let one = open();
+        assert_eq!(directory.files.count_open(), 0, "nothing was read");
+        (0..SEGMENTS).for_each(|index| read(&one, index));
+        assert_eq!(directory.files.count_open(), 8);
+        let other = open();
+        (SEGMENTS - 8..SEGMENTS).for_each(|index| read(&other, index));
+        assert_eq!(directory.files.count_open(), 8, "they are open already");
+        (0..SEGMENTS).for_each(|index| read(&other, index));
+        assert!(directory.files.count_open() <= 9, "{}", directory.files.count_open());
+        drop(one);
+        (0..SEGMENTS).for_each(|index| read(&other, index));
+        assert!(directory.files.count_open() <= 9, "{}", directory.files.count_open());
+        drop(other);
+        assert_eq!(directory.files.count_open(), 0);
+        // More segments in one read than may stay open.
+        let device = open();
+        let read = device.read_at(0, AlignedBuf::zeroed(20 * 4096));
+        pollster::block_on(read).result.unwrap();
+        assert_eq!(directory.files.count_open(), 20);
     }
 }
