@@ -24,10 +24,11 @@
 //
 // # Access
 // `request` is for users. `target` is the directory of the copy, `copying` fills it. `tee` is the
-// source as the check reads it, `pair` a device and its copy.
+// source as the check reads it, `pair` a device and its copy, `ranges` what of it is written.
 
 mod copying;
 mod pair;
+mod ranges;
 mod request;
 mod target;
 mod tee;

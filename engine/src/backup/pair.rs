@@ -1,12 +1,13 @@
 //! A device of a backup and its copy.
 
+use super::ranges::Ranges;
 use crate::base::error::{Error, Result};
 use crate::checkpoint::files::manifest::StoreFormat;
 use crate::hybrid_log::check_block;
 use crate::manifest::files::LOG;
 use crate::store::StoreInner;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use kvick_io::sync::Mutex;
+use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_io::{AlignedBuf, BufPool, Device, DeviceOptions, Directory};
 use std::sync::Arc;
 
@@ -25,8 +26,8 @@ pub(super) struct Pair {
     target: Arc<dyn Device>,
     /// The directory of the copy, for messages.
     place: String,
-    // Under its lock: the ranges that are written.
-    written: Mutex<Vec<[u64; 2]>>,
+    // Under its lock.
+    written: Mutex<Ranges>,
 }
 
 impl Pair {
@@ -88,7 +89,7 @@ impl Pair {
         let end = offset + copy.len() as u64;
         let written = self.target.write_at(offset, copy).await;
         written.result.map_err(|error| self.failed("writing", error))?;
-        self.written.lock().expect("nothing panics under it").push([offset, end]);
+        self.written().insert([offset, end]);
         Ok(())
     }
 
@@ -98,7 +99,7 @@ impl Pair {
         let [from, end] = self.range;
         let buffers = BufPool::new(AT_ONCE * CHUNK);
         let block = self.source.geometry().block.max(self.target.geometry().block);
-        let chunks = chunks(gaps(self.range, self.written(), block.into()));
+        let chunks = chunks(self.written().gaps(self.range, block.into()));
         let copies = chunks.into_iter().map(|chunk| {
             let buffers = &buffers;
             async move { self.copy(core, chunk, buffers).await }
@@ -132,8 +133,8 @@ impl Pair {
         self.write(from, copy).await
     }
 
-    fn written(&self) -> Vec<[u64; 2]> {
-        self.written.lock().expect("nothing panics under it").clone()
+    fn written(&self) -> MutexGuard<'_, Ranges> {
+        self.written.lock().expect("nothing panics under it")
     }
 
     fn block(&self) -> usize {
@@ -146,22 +147,6 @@ impl Pair {
     }
 }
 
-/// Returns the parts of a range that were not written, each from the begin of a block on.
-fn gaps([from, end]: [u64; 2], mut written: Vec<[u64; 2]>, block: u64) -> Vec<[u64; 2]> {
-    written.sort_unstable();
-    let (mut gaps, mut next) = (Vec::new(), from);
-    for [start, stop] in written {
-        if next < start {
-            gaps.push([next - next % block, start]);
-        }
-        next = next.max(stop);
-    }
-    if next < end {
-        gaps.push([next - next % block, end]);
-    }
-    gaps
-}
-
 /// Cuts ranges into chunks.
 fn chunks(ranges: Vec<[u64; 2]>) -> Vec<[u64; 2]> {
     let of = |[from, end]: [u64; 2]| {
@@ -169,22 +154,4 @@ fn chunks(ranges: Vec<[u64; 2]>) -> Vec<[u64; 2]> {
         starts.map(move |start| [start, (start + CHUNK as u64).min(end)])
     };
     ranges.into_iter().flat_map(of).collect()
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::gaps;
-
-    #[test]
-    fn what_is_not_written_is_found() {
-        for (written, expected) in [
-            (vec![], vec![[512, 9000]]),
-            (vec![[512, 9216]], vec![]),
-            (vec![[4096, 8192]], vec![[512, 4096], [8192, 9000]]),
-            (vec![[4096, 8192], [512, 1024], [512, 4096]], vec![[8192, 9000]]),
-            (vec![[1024, 8192], [2048, 4096]], vec![[512, 1024], [8192, 9000]]),
-        ] {
-            assert_eq!(gaps([512, 9000], written.clone(), 512), expected, "{written:?}");
-        }
-    }
 }
