@@ -167,7 +167,11 @@ fn a_reader_without_memory_for_the_newest_records_says_how_much_it_needs() -> Re
         assert!(error.to_string().contains("as much memory as the writer has"), "{error}");
         assert_shows(&open(large).await?, 10_000, 1).await?;
         store.checkpoint().fold_over().await?;
-        assert_shows(&open(small).await?, 10_000, 1).await?;
+        // Now the index alone is too large: 10,000 entries of at least 8 bytes.
+        let error = open(small.clone()).await.expect_err("the index is larger");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+        assert!(error.to_string().contains("of it the index"), "{error}");
+        assert_shows(&open(small.with_memory(ByteSize::kib(256))).await?, 10_000, 1).await?;
         store.close().await
     })
 }
@@ -190,6 +194,54 @@ fn a_chosen_checkpoint_is_shown_first() -> Result<()> {
         assert_eq!(store.checkpoints().len(), 3, "nothing is discarded");
         store.close().await
     })
+}
+
+/// Returns the files of a directory that this process has open and that are deleted.
+#[cfg(target_os = "linux")]
+fn deleted_but_open(place: &Path) -> Vec<std::path::PathBuf> {
+    let open = std::fs::read_dir("/proc/self/fd").expect("Linux has it");
+    let open = open.filter_map(|entry| std::fs::read_link(entry.expect("listed").path()).ok());
+    let is_held = |path: &std::path::PathBuf| {
+        path.starts_with(place) && path.to_string_lossy().ends_with(" (deleted)")
+    };
+    open.filter(is_held).collect()
+}
+
+/// The writer removes files that a reader has open. Their space comes back with a refresh.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_refreshed_reader_holds_no_removed_file() -> Result<()> {
+    let place = tempfile::tempdir().expect("a directory");
+    let config = two_pages().with_keep_checkpoints(1).with_memory(ByteSize::kib(160));
+    let store = block_on(async {
+        let store = Store::open(place.path(), config.clone()).await?;
+        fill(&store, 10_000, 1).await?;
+        store.checkpoint().fold_over().await?;
+        Ok::<_, kvick::Error>(store)
+    })?;
+    // The reader has an executor that this test drives, and reads on it.
+    let simulation = kvick::runtime::Simulation::new(1);
+    let builder = Reader::builder(config).runtime(simulation.handle());
+    let directory = kvick::io::ReadOnlyDirectory::open(place.path()).expect("it exists");
+    let builder = builder.directory(Arc::new(directory));
+    let reader = simulation.run(async {
+        let reader = builder.open_in_directory().await?;
+        assert_shows(&reader, 10_000, 1).await?;
+        Ok::<_, kvick::Error>(reader)
+    })?;
+    assert_eq!(deleted_but_open(place.path()), [] as [&Path; 0]);
+    block_on(async {
+        fill(&store, 10_000, 2).await?;
+        store.compact().await?;
+        store.checkpoint().fold_over().await
+    })?;
+    assert!(deleted_but_open(place.path()).len() > 2, "the reader has them open");
+    simulation.run(async {
+        assert!(reader.refresh().await?);
+        assert_shows(&reader, 10_000, 2).await
+    })?;
+    assert_eq!(deleted_but_open(place.path()), [] as [&Path; 0]);
+    block_on(store.close())
 }
 
 #[test]

@@ -159,6 +159,26 @@ fn only_live_data_are_refused() {
     });
 }
 
+/// A full store has room for its first cookies, however long.
+#[test]
+fn the_first_cookie_has_room() {
+    seeds(8, |seed| {
+        let (simulation, site, gauge) = Gauge::world(seed);
+        let disk = ByteSize::new((256 << 10) + 512 * (seed % 8));
+        simulation.run(async {
+            let config = config().with_keep_checkpoints(1).with_checkpoint_on_close(false);
+            let store = site.open::<u64, [u8]>(config.with_disk(disk)).await;
+            fill(&store, 0).await;
+            for kind in [checkpoint::Kind::FoldOver, checkpoint::Kind::Snapshot] {
+                let taken = store.checkpoint().kind(kind).cookie(vec![7; 512]).await;
+                taken.expect("there is room");
+            }
+            store.close().await.expect("closes");
+        });
+        gauge.check(disk);
+    });
+}
+
 /// Keys are overwritten in a random order, and the last ones rarely, far more often than the budget
 /// has room for, by tasks that never pause. None of them is refused.
 #[test]

@@ -52,6 +52,7 @@ mod orphans;
 mod overtaken;
 mod pressure;
 mod reader_expiry;
+mod reader_refreshes;
 mod rot;
 mod rounds;
 mod scans;

@@ -25,19 +25,23 @@
 //! that wrote it, so other bytes never pass. A reader that must not be disturbed needs a
 //! [backup](crate::FasterKv::backup).
 //!
-//! A reader has every file of the log open, and twice during a refresh. While it has a removed file
-//! open, the medium keeps the space of that file, beyond the [budget](crate::Config::disk) of the
-//! writer. So refresh now and then, and allow enough descriptors.
+//! A reader opens a file of the log when it reads the file first, once for all tables and
+//! checkpoints. It keeps as many open as a quarter of the descriptors that the process may have,
+//! from 8 to 1,024. While it has a removed file open, the medium keeps the space of that file,
+//! beyond the [budget](crate::Config::disk) of the writer. So refresh now and then: the files are
+//! closed with the checkpoint that was shown before, after its last read.
 //!
 //! Changes that only a [write-ahead log](crate::guide::durability#the-write-ahead-log) has are in
 //! no checkpoint, so a reader does not show them.
 //!
 //! # Memory and threads
-//! A reader has the memory that its own [`Config`](crate::Config) gives it, for its pages and its
-//! index. The records that the checkpoint keeps beside the log must fit in its pages; with the
-//! memory of the writer they do. With less, the index may take more than what the pages leave. A
-//! path is read through the page cache, by [`io_threads`](crate::Config::io_threads) threads of the
-//! reader; files as a whole, as manifests, are read on the polling thread.
+//! [`Config::memory`](crate::Config::memory) of a reader bounds its pages and its index together,
+//! for each checkpoint that it has: two during a refresh. All of the index and the records that the
+//! checkpoint keeps beside the log must fit, as they do in the memory of a writer that keeps to its
+//! own. The rest has the newest pages of the log. With less memory an opening or a refresh fails
+//! and names the number. A path is read through the page cache, by
+//! [`io_threads`](crate::Config::io_threads) threads of the reader; files as a whole, as manifests,
+//! are read on the polling thread.
 
 // # Invariants
 // 1. A reader changes nothing: its directory refuses each change (`kvick_io::wrap::ReadOnly`), its

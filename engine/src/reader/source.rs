@@ -25,35 +25,43 @@ pub(super) struct Source {
     types: Option<TypeNames>,
     // Under its lock: the shown checkpoint.
     view: Mutex<Arc<View>>,
-    /// Held while a task looks for another checkpoint.
-    turn: futures::lock::Mutex<()>,
+    /// Held while a task looks for another checkpoint. It has the newest checkpoint, if that was
+    /// passed over because it is damaged.
+    turn: futures::lock::Mutex<PassedOver>,
 }
+
+/// A checkpoint that is not shown because it is damaged. No refresh tries it again.
+type PassedOver = Option<CheckpointEntry>;
 
 impl Source {
     /// Shows the checkpoint that `opening` asks for, or the newest.
     pub(super) async fn open(mut opening: Opening, types: Option<TypeNames>) -> Result<Arc<Self>> {
         let template = opening.again();
         let manifest = manifest_in(&*opening.directory).await?;
-        let view = show(&mut opening, types.as_ref(), (manifest, 0)).await?;
-        let (view, turn) = (Mutex::new(Arc::new(view)), futures::lock::Mutex::new(()));
+        let (view, passed_over) = show(&mut opening, types.as_ref(), (manifest, 0)).await?;
+        let (view, turn) = (Mutex::new(Arc::new(view)), futures::lock::Mutex::new(passed_over));
         Ok(Arc::new(Self { template, types, view, turn }))
     }
 
     /// Shows the newest checkpoint. Returns whether it is another one than before.
     pub(super) async fn refresh(&self) -> Result<bool> {
-        let _turn = self.turn.lock().await;
+        let mut turn = self.turn.lock().await;
         let shown = self.view();
         let manifest = manifest_in(&*self.template.directory).await?;
         if !shown.is_of(&manifest) {
             let place = self.template.directory.describe();
             return Err(Error::invalid(format!("{place}: there is another store now; open it")));
         }
-        if newest(&manifest) == Some(shown.info().token) && shown.is_in(&manifest) {
+        let newest = manifest.checkpoints.last();
+        let is_known = token_of(newest) == Some(shown.info().token) || newest == turn.as_ref();
+        if is_known && shown.is_in(&manifest) {
             return Ok(false);
         }
         let number = shown.number() + 1;
         let mut opening = self.template.again();
-        let view = show(&mut opening, self.types.as_ref(), (manifest, number)).await?;
+        let shows = show(&mut opening, self.types.as_ref(), (manifest, number));
+        let (view, passed_over) = shows.await?;
+        *turn = passed_over;
         let is_other = view.info().token != shown.info().token;
         *self.locked() = Arc::new(view);
         Ok(is_other)
@@ -80,10 +88,15 @@ impl Source {
         if !may_be_gone.contains(&error.kind()) {
             return error;
         }
-        match read_sound_manifest(&*self.template.directory).await {
-            Ok(Some(manifest)) if !view.is_in(&manifest) => view.overtaken(&error),
-            // The file may be damaged; then the error says it.
-            _ => error,
+        match manifest_in(&*self.template.directory).await {
+            Ok(manifest) if !view.is_in(&manifest) => view.overtaken(&error),
+            Ok(_) => error,
+            Err(_) if error.kind() == ErrorKind::Io => error,
+            // It is unknown whether the read met damage or was overtaken.
+            Err(unread) => {
+                tracing::info!(target: "kvick::reader", %error, "a read without a known cause");
+                unread
+            }
         }
     }
 
@@ -99,19 +112,20 @@ async fn show(
     opening: &mut Opening,
     types: Option<&TypeNames>,
     (mut manifest, number): (Manifest, u64),
-) -> Result<View> {
+) -> Result<(View, PassedOver)> {
     for _ in 0..ATTEMPTS {
         let context = (opening.handle.clone(), opening.accepts_type_change);
         let shown = recovery::show(opening, types, manifest.clone()).await;
         let view = shown.and_then(|opened| View::new(opened, number, (&context.0, context.1)));
-        let wanted = opening.token.map(CheckpointToken).or_else(|| newest(&manifest));
+        let newest = manifest.checkpoints.last();
+        let wanted = opening.token.map(CheckpointToken).or_else(|| token_of(newest));
         if view.as_ref().is_ok_and(|view| Some(view.info().token) == wanted) {
-            return view;
+            return view.map(|view| (view, None));
         }
         // A newer checkpoint may have been passed over only because its files are gone.
         let present = manifest_in(&*opening.directory).await?;
         if present == manifest {
-            return view;
+            return view.map(|view| (view, newest.cloned()));
         }
         manifest = present;
     }
@@ -129,9 +143,8 @@ async fn manifest_in(directory: &dyn Directory) -> Result<Manifest> {
     read.map(|read| read.manifest).ok_or_else(|| Error::no_store(&directory.describe()))
 }
 
-fn newest(manifest: &Manifest) -> Option<CheckpointToken> {
-    let token = |entry: &CheckpointEntry| CheckpointToken(entry.token);
-    manifest.checkpoints.last().map(token)
+fn token_of(entry: Option<&CheckpointEntry>) -> Option<CheckpointToken> {
+    entry.map(|entry| CheckpointToken(entry.token))
 }
 
 impl fmt::Debug for Source {

@@ -102,11 +102,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized> StoreReader<K, V> {
     ///
     /// # Errors
     /// As for [`open`](Self::open); `InvalidArgument` if there is another store now. The checkpoint
-    /// that was shown is still shown.
+    /// that was shown is still shown. A damaged checkpoint that
+    /// [`allow_fallback`](Config::allow_fallback) passed over is not tried again.
     ///
     /// # Cancel safety
-    /// The future can be dropped at any time; the refresh has happened or not. Its read of the
-    /// index may continue to its end.
+    /// The future can be dropped at any time; the refresh has happened or not.
     pub async fn refresh(&self) -> Result<bool> {
         self.source.refresh().await
     }

@@ -7,7 +7,8 @@ use crate::base::kinds::Durability;
 use crate::checkpoint::files::manifest::{CheckpointEntry, IndexImage, Manifest};
 use crate::config::index_sizes::IndexSizes;
 use crate::config::{ByteSize, Geometry};
-use crate::hybrid_log::{Life, LogExtent};
+use crate::hash_index::HashIndex;
+use crate::hybrid_log::{HybridLog, Life, LogExtent};
 
 impl Opening {
     /// Returns the extent of the log of a checkpoint, with about `frames` pages in memory.
@@ -32,14 +33,28 @@ impl Opening {
         }
         let extent = extent.with_memory_from(Address::new(flushed), geometry.page_bits);
         let page_bytes = 1 << geometry.page_bits;
-        let needed = ByteSize::new(extent.pages_in_memory(geometry.page_bits) * page_bytes);
-        if needed <= self.config.memory {
-            return Ok(extent);
+        self.check_parts([extent.pages_in_memory(geometry.page_bits) * page_bytes, 0])?;
+        Ok(extent)
+    }
+
+    /// Checks that what a reader has restored fits in its memory.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub(super) fn check_memory(&self, index: &HashIndex, log: &HybridLog) -> Result<()> {
+        let page_bytes = 1 << log.file().units().page_bits();
+        self.check_parts([log.pages_in_memory() * page_bytes, index.bytes()])
+    }
+
+    fn check_parts(&self, [pages, index]: [u64; 2]) -> Result<()> {
+        if pages + index <= self.config.memory.bytes() {
+            return Ok(());
         }
+        let [all, index] = [pages + index, index].map(|it| it.next_multiple_of(1 << 10));
+        let [memory, all, index] = [self.config.memory.bytes(), all, index].map(ByteSize::new);
         Err(Error::invalid(format!(
-            "memory = {}: checkpoint {} has {needed} of pages beside the log; give a reader at \
-             least as much memory as the writer has",
-            self.config.memory, record.token
+            "memory = {memory}: must be at least {all} for this checkpoint, of it the index \
+             {index}; give a reader as much memory as the writer has"
         )))
     }
 
@@ -63,7 +78,7 @@ impl Opening {
 const RECORD_BYTES: u64 = 64;
 
 /// Returns about how many bytes the index of a checkpoint will take.
-pub(super) fn index_bytes(
+pub(super) fn estimated_index_bytes(
     sizes: IndexSizes,
     record: &CheckpointEntry,
     image: Option<&IndexImage>,

@@ -1,8 +1,8 @@
 //! Recovers a store: chooses a checkpoint, and restores it.
 
 use super::create::{device_bytes, no_memory, tables};
-use super::extent::index_bytes;
-use super::replay::{Replay, TableHashers};
+use super::extent::estimated_index_bytes;
+use super::replay::{IndexLoading, Replay, TableHashers};
 use super::stored::{adopt, check_store, only_table};
 use super::types::TypeNames;
 use super::{Opening, RecoveryReport};
@@ -25,7 +25,6 @@ use crate::store::sessions::points::Points;
 use crate::store::sessions::table::SessionTable;
 use futures::future::{BoxFuture, ready};
 use kvick_io::{BufPool, Device};
-use kvick_runtime::Task;
 use std::sync::Arc;
 
 impl Opening {
@@ -127,7 +126,8 @@ impl Opening {
         let mut rejected: Vec<CheckpointEntry> = Vec::new();
         let has_none = candidates.is_empty();
         for record in candidates {
-            let error = match self.restore(types, checkpoint_files, Some(&record), report).await {
+            let restored = self.restore_within(types, checkpoint_files, &record, report);
+            let error = match restored.await {
                 Ok(restored) => {
                     note_lost(checkpoint_files, &rejected, &restored.points, report).await?;
                     return Ok((restored, Some(record)));
@@ -149,7 +149,7 @@ impl Opening {
             let place = self.directory.describe();
             return Err(Error::all_damaged("every checkpoint", &place, RESTORE_ALL));
         }
-        let restored = self.restore(types, checkpoint_files, None, report).await?;
+        let restored = self.restore(types, checkpoint_files, None, (report, None)).await?;
         note_lost(checkpoint_files, &rejected, &restored.points, report).await?;
         Ok((restored, None))
     }
@@ -164,14 +164,35 @@ impl Opening {
         is_damage(error) && (is_weak || self.config.allow_fallback)
     }
 
-    /// Reads and checks everything that a checkpoint needs. Creates an index, and a log that
-    /// continues at the end of the checkpoint. Writes nothing.
+    /// Restores a checkpoint. A reader keeps within its memory: it has no driver that would evict
+    /// pages later.
+    async fn restore_within(
+        &mut self,
+        types: Option<&TypeNames>,
+        checkpoint_files: &CheckpointFiles,
+        record: &CheckpointEntry,
+        report: &mut RecoveryReport,
+    ) -> Result<Restored> {
+        let (files, record) = (checkpoint_files, Some(record));
+        let restored = self.restore(types, files, record, (report, None)).await?;
+        if !self.reads_only || self.check_memory(&restored.index, &restored.log).is_ok() {
+            return Ok(restored);
+        }
+        // Its index is larger than was estimated.
+        let index = restored.index.bytes();
+        drop(restored);
+        let restored = self.restore(types, files, record, (report, Some(index))).await?;
+        self.check_memory(&restored.index, &restored.log).map(|()| restored)
+    }
+
+    /// Reads and checks everything that a checkpoint needs. Creates an index, which may be known to
+    /// take `index_bytes`, and a log that continues at the end of the checkpoint. Writes nothing.
     async fn restore(
         &mut self,
         types: Option<&TypeNames>,
         checkpoint_files: &CheckpointFiles,
         record: Option<&CheckpointEntry>,
-        report: &mut RecoveryReport,
+        (report, index_bytes): (&mut RecoveryReport, Option<u64>),
     ) -> Result<Restored> {
         let manifest = checkpoint_files.manifest().clone();
         let image = record.and_then(|record| record.index).and_then(|token| manifest.index(token));
@@ -187,7 +208,8 @@ impl Opening {
         let extent = match record {
             Some(record) => {
                 // The pages leave room for the index.
-                governor.note_index(index_bytes(sizes, record, image.as_ref()));
+                let estimate = || estimated_index_bytes(sizes, record, image.as_ref());
+                governor.note_index(index_bytes.unwrap_or_else(estimate));
                 self.extent(record, &geometry, governor.shares().frames)?
             }
             None => LogExtent::EMPTY,
@@ -237,12 +259,12 @@ impl Opening {
         checkpoint_files: &CheckpointFiles,
         (image, begin): (IndexImage, Address),
         index: &Arc<HashIndex>,
-    ) -> Result<Task<Result<()>>> {
+    ) -> Result<IndexLoading> {
         let token = image.stream.token;
         let file = checkpoint_files.device(INDEX, token, false).await?;
         let seal = index_image::seal(checkpoint_files.manifest().store.salt.0, token);
         let (index, buffers) = (Arc::clone(index), BufPool::new(0));
-        Ok(self.handle.spawn("kvick-index", async move {
+        Ok(IndexLoading::start(&self.handle, async move {
             index_image::read((&image, begin), &index, &*file, &buffers, seal).await
         }))
     }

@@ -10,8 +10,9 @@ use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, PageAssembler, PagePayload, Show};
 use crate::record::{StoredRecord, TableNumber};
 use crate::store::Tables;
-use futures::future::BoxFuture;
-use kvick_runtime::Task;
+use futures::future::{AbortHandle, Aborted, BoxFuture, abortable};
+use kvick_runtime::{Handle, Task};
+use std::io;
 use std::sync::Arc;
 
 /// The number of records with buckets that are prefetched together.
@@ -36,13 +37,53 @@ impl TableHashers {
     }
 }
 
+/// A task that loads an index. It ends if this is dropped before.
+#[derive(Debug)]
+pub(super) struct IndexLoading {
+    /// `None` once the task has ended.
+    task: Option<Task<Result<Result<()>, Aborted>>>,
+    abort: AbortHandle,
+}
+
+impl IndexLoading {
+    /// Starts `load` as a task.
+    pub(super) fn start(
+        handle: &Handle,
+        load: impl Future<Output = Result<()>> + Send + 'static,
+    ) -> Self {
+        let (load, abort) = abortable(load);
+        Self { task: Some(handle.spawn("kvick-index", load)), abort }
+    }
+
+    /// Waits until the index is loaded.
+    ///
+    /// # Errors
+    /// The error of the load, once.
+    pub(super) async fn ended(&mut self) -> Result<()> {
+        let Some(task) = &mut self.task else {
+            return Ok(());
+        };
+        let ended = task.await;
+        self.task = None;
+        let failed = |error| Error::io("loading the index", error);
+        let loaded = ended.map_err(|error| failed(io::Error::other(error)))?;
+        loaded.map_err(|aborted| failed(io::Error::other(aborted)))?
+    }
+}
+
+impl Drop for IndexLoading {
+    fn drop(&mut self) {
+        self.abort.abort();
+    }
+}
+
 /// A replay of the log in progress.
 pub(super) struct Replay<'l> {
     log: &'l HybridLog,
     tables: &'l Tables,
     index: Arc<HashIndex>,
-    /// The task that loads the index up to `from`, until it has ended.
-    loading: Option<Task<Result<()>>>,
+    /// The task that loads the index up to `from`.
+    loading: Option<IndexLoading>,
     hashers: TableHashers,
     /// The first address of records that are not in the index yet.
     from: Address,
@@ -58,7 +99,7 @@ impl<'l> Replay<'l> {
     /// Creates a replay from `from`, where the index ends, to `end`, where the checkpoint ends.
     pub(super) fn new(
         (log, tables): (&'l HybridLog, &'l Tables),
-        (index, loading, hashers): (Arc<HashIndex>, Option<Task<Result<()>>>, TableHashers),
+        (index, loading, hashers): (Arc<HashIndex>, Option<IndexLoading>, TableHashers),
         [from, end]: [Address; 2],
         on_progress: Option<&'l mut OnProgress>,
     ) -> Self {
@@ -120,10 +161,8 @@ impl<'l> Replay<'l> {
     }
 
     async fn index_is_loaded(&mut self) -> Result<()> {
-        match self.loading.take() {
-            Some(loading) => loading
-                .await
-                .map_err(|failed| Error::io("loading the index", std::io::Error::other(failed)))?,
+        match &mut self.loading {
+            Some(loading) => loading.ended().await,
             None => Ok(()),
         }
     }
