@@ -346,6 +346,7 @@ impl<S> Builder<S> {
             clock: self.clock,
             seed,
             life,
+            lost_lives: 0,
             token: self.token.map(|Token(token)| token),
             accepts_type_change: self.accepts_type_change,
             reads_only: false,

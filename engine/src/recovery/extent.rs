@@ -69,8 +69,8 @@ impl Opening {
             // Units of a later life are of a writer that has gone back to an older checkpoint.
             return Ok((manifest.life(), true));
         }
-        let next = manifest.life().next(record.map_or(Address::NONE, CheckpointEntry::end));
-        Ok((next.ok_or_else(Error::lives_exhausted)?, false))
+        let begin = record.map_or(Address::NONE, CheckpointEntry::end);
+        Ok((manifest.next_life(begin, self.lost_lives)?, false))
     }
 }
 

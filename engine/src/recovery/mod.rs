@@ -89,6 +89,8 @@ pub(crate) struct Opening {
     pub(crate) seed: u64,
     /// A number that tells this life of the store from all others.
     pub(crate) life: u64,
+    /// The number of lives of the log whose numbers this opening skips. Set by the recovery.
+    pub(crate) lost_lives: u32,
     /// The checkpoint to recover. `None` means the newest.
     pub(crate) token: Option<u64>,
     /// Whether types with other names than the store's types are accepted as the same types.

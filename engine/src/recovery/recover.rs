@@ -46,6 +46,8 @@ impl Opening {
             None => false,
         };
         self.config = adopt(&self.config, &manifest.store)?;
+        // The lost manifest may have had lives that the copy does not have.
+        self.lost_lives = if from_copy { LIVES_APART } else { 0 };
         let checkpoint_files = self.files(manifest.clone());
         let mut report = RecoveryReport { from_copy, ..RecoveryReport::default() };
         let (restored, chosen) =
@@ -53,7 +55,7 @@ impl Opening {
         let token = chosen.as_ref().map(|record| record.token);
         // What a version has from here on was still mutable, or became immutable later.
         report.kept_until = chosen.as_ref().map(|record| Address::new(record.flushed).into());
-        manifest.begin_life(chosen.as_ref().map_or(Address::NONE, CheckpointEntry::end))?;
+        manifest.begin_life(self.life_after(&manifest, chosen.as_ref())?.0);
         checkpoint_files.adopt(manifest.clone());
         if from_copy {
             // The lost manifest may have had checkpoints that the copy does not have. It may also
@@ -324,6 +326,9 @@ const RESTORE_ALL: &str = "`kvick::inspect` lists the damage: restore its files 
 
 /// The number of tokens to skip if it is unknown which tokens were used.
 const TOKENS_APART: u64 = 1 << 20;
+
+/// The number of lives to skip if it is unknown which lives were begun.
+const LIVES_APART: u32 = 1 << 12;
 
 /// A checkpoint in memory. Its log may still be too long on the device.
 pub(super) struct Restored {

@@ -21,6 +21,8 @@ pub(crate) struct Life {
     number: u32,
     /// Units from here on belong to this life.
     begin: Address,
+    /// The number of the life before it.
+    before: u32,
     /// Units from here to `begin` belong to this life or the life before it.
     begin_before: Address,
     scope: Scope,
@@ -43,14 +45,21 @@ impl Life {
 
     /// Returns the life that a manifest names.
     pub(crate) const fn named(number: u32, begin: Address) -> Self {
-        Self { number, begin, begin_before: begin, scope: Scope::Log }
+        Self { number, begin, before: number, begin_before: begin, scope: Scope::Log }
     }
 
     /// Returns the life of the next opening, which continues at `begin`. Returns `None` if no
     /// number is left.
     pub(crate) fn next(self, begin: Address) -> Option<Self> {
-        let number = self.number.checked_add(1)?;
-        Some(Self { number, begin, begin_before: self.begin, scope: Scope::Log })
+        self.next_apart(begin, 0)
+    }
+
+    /// As [`next`](Self::next), if `lost` more openings may have had the numbers after this one.
+    /// Their units do not count.
+    pub(crate) fn next_apart(self, begin: Address, lost: u32) -> Option<Self> {
+        let number = self.number.checked_add(1)?.checked_add(lost)?;
+        let (before, begin_before) = (self.number, self.begin);
+        Some(Self { number, begin, before, begin_before, scope: Scope::Log })
     }
 
     /// Returns the same life for a reader beside the writer.
@@ -79,11 +88,11 @@ impl Life {
         let oldest = if self.scope == Scope::File || address < self.begin.min(self.begin_before) {
             1
         } else if address < self.begin {
-            self.number - 1
+            self.before
         } else {
-            self.number
+            return number == self.number;
         };
-        (oldest..=self.number).contains(&number)
+        (oldest..=self.before).contains(&number) || number == self.number
     }
 }
 
@@ -101,6 +110,15 @@ mod tests {
         let followed = life.followed();
         assert!((0..6).all(|number| followed.accepts(behind, number) == (number >= 3)));
         assert!((1..=3).all(|number| life.of_file().accepts(behind, number)));
+    }
+
+    #[test]
+    fn lost_lives_do_not_count() {
+        let [first, second] = [504, 1008].map(Address::new);
+        let life = Life::named(3, first).next_apart(second, 2).expect("there are more");
+        let accepted = |address| (0..8).filter(|number| life.accepts(address, *number)).collect();
+        let [below, between, behind]: [Vec<u32>; 3] = [Address::NONE, first, second].map(accepted);
+        assert_eq!((below, between, behind), (vec![1, 2, 3, 6], vec![3, 6], vec![6]));
     }
 
     #[test]

@@ -97,14 +97,18 @@ impl Manifest {
         Life::named(self.life, Address::new(self.life_begin))
     }
 
-    /// Names the life of this opening, which continues the log at `begin`.
+    /// Returns the life of this opening, which continues the log at `begin`. The numbers of `lost`
+    /// lives are not used.
     ///
     /// # Errors
     /// `AddressesExhausted` after four billion openings of the store.
-    pub(crate) fn begin_life(&mut self, begin: Address) -> Result<()> {
-        let life = self.life().next(begin).ok_or_else(Error::lives_exhausted)?;
+    pub(crate) fn next_life(&self, begin: Address, lost: u32) -> Result<Life> {
+        self.life().next_apart(begin, lost).ok_or_else(Error::lives_exhausted)
+    }
+
+    /// Names the life of this opening.
+    pub(crate) fn begin_life(&mut self, life: Life) {
         (self.life, self.life_begin) = (life.number(), life.begin().raw());
-        Ok(())
     }
 
     /// Returns the units of the log. The sizes have been checked.
