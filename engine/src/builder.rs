@@ -1,7 +1,10 @@
 //! Opens a store with custom components.
 
+mod read_only;
 mod reading;
+mod replacing;
 
+use crate::backup::prepare_replacement;
 use crate::base::error::{Error, Result};
 use crate::base::wall_clock::WallClock;
 use crate::checkpoint::{Token, maintain};
@@ -17,6 +20,7 @@ use crate::recovery::{self, OnProgress, Opening, RecoveryProgress, TypeNames};
 use futures::future::OptionFuture;
 use kvick_io::{Directory, NullDirectory};
 use kvick_runtime::Handle;
+use read_only::BackupPlace;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::marker::PhantomData;
@@ -137,6 +141,7 @@ pub struct Builder<S> {
     token: Option<Token>,
     accepts_type_change: bool,
     on_progress: Option<OnProgress>,
+    backup: Option<BackupPlace>,
     _store: PhantomData<fn() -> S>,
 }
 
@@ -158,6 +163,7 @@ impl<S> Builder<S> {
             token: None,
             accepts_type_change: false,
             on_progress: None,
+            backup: None,
             _store: PhantomData,
         }
     }
@@ -347,6 +353,8 @@ impl<S> Builder<S> {
             seed,
             life,
             lost_lives: 0,
+            replaces: false,
+            replacement: None,
             token: self.token.map(|Token(token)| token),
             accepts_type_change: self.accepts_type_change,
             reads_only: false,
@@ -355,41 +363,59 @@ impl<S> Builder<S> {
     }
 
     /// Opens the store, with these types if it has one table.
-    async fn open_in(self, places: Places, types: Option<&TypeNames>) -> Result<Database> {
-        let accepts_type_change = self.accepts_type_change;
-        let place = places.store.describe();
-        let span = tracing::info_span!(target: "kvick::open", "open", place);
-        let opening = self.opening(places)?;
-        let handle = opening.handle.clone();
-        let opened = recovery::open(opening, types).instrument(span).await?;
-        let recovery::Opened { checkpoints, lock, report, wal } = opened;
-        let ending = Ending::new(checkpoints.clone(), lock);
-        let compaction = Arc::new(Compaction::new(Arc::clone(&checkpoints)));
-        let maintained = maintain(Arc::clone(&checkpoints), Arc::clone(&ending));
-        let driven = Arc::clone(&compaction);
-        let core = Arc::clone(checkpoints.core());
-        let drivers = async move {
-            let store = async {
-                futures::join!(maintained, driven.drive());
-                core.wal.iter().for_each(|wal| wal.log().forsake());
-            };
-            futures::join!(store, OptionFuture::from(wal));
-        };
-        handle.spawn("kvick-maintenance", ending.maintenance(drivers)).detach();
-        ending.check_maintained()?;
-        let open_tables = Arc::default();
-        // It ends the store if the replay fails, or this future is dropped.
-        let mut lifecycle = StoreLifecycle {
-            checkpoints,
-            compaction,
-            ending,
-            report,
-            open_tables,
-            accepts_type_change,
-        };
-        recovery::repeat_logged(&lifecycle.checkpoints, &mut lifecycle.report).await?;
-        Ok(Database::new(Arc::new(lifecycle)))
+    async fn open_in(mut self, places: Places, types: Option<&TypeNames>) -> Result<Database> {
+        let backup = self.backup.take().map(|place| place.open(&self.config)).transpose()?;
+        launch(self.opening(places)?, types, backup).await
     }
+}
+
+/// Opens a store, with these types if it has one table. Its contents are replaced by those of
+/// `backup`, if there is one.
+async fn launch(
+    mut opening: Opening,
+    types: Option<&TypeNames>,
+    backup: Option<Arc<dyn Directory>>,
+) -> Result<Database> {
+    let accepts_type_change = opening.accepts_type_change;
+    let reopening = Some(Box::new(opening.again()));
+    let place = opening.directory.describe();
+    let span = tracing::info_span!(target: "kvick::open", "open", place);
+    let handle = opening.handle.clone();
+    let opening = async {
+        if let Some(backup) = backup {
+            prepare_replacement(&mut opening, types, &backup).await?;
+        }
+        recovery::open(opening, types).await
+    };
+    let opened = opening.instrument(span).await?;
+    let recovery::Opened { checkpoints, lock, report, wal } = opened;
+    let ending = Ending::new(checkpoints.clone(), lock);
+    let compaction = Arc::new(Compaction::new(Arc::clone(&checkpoints)));
+    let maintained = maintain(Arc::clone(&checkpoints), Arc::clone(&ending));
+    let driven = Arc::clone(&compaction);
+    let core = Arc::clone(checkpoints.core());
+    let drivers = async move {
+        let store = async {
+            futures::join!(maintained, driven.drive());
+            core.wal.iter().for_each(|wal| wal.log().forsake());
+        };
+        futures::join!(store, OptionFuture::from(wal));
+    };
+    handle.spawn("kvick-maintenance", ending.maintenance(drivers)).detach();
+    ending.check_maintained()?;
+    let open_tables = Arc::default();
+    // It ends the store if the replay fails, or this future is dropped.
+    let mut lifecycle = StoreLifecycle {
+        checkpoints,
+        compaction,
+        ending,
+        report,
+        open_tables,
+        accepts_type_change,
+        reopening,
+    };
+    recovery::repeat_logged(&lifecycle.checkpoints, &mut lifecycle.report).await?;
+    Ok(Database::new(Arc::new(lifecycle)))
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Builder<FasterKv<K, V>> {

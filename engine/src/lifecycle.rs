@@ -7,7 +7,7 @@ use crate::compaction::Compaction;
 use crate::config::Geometry;
 use crate::opening::ending::Ending;
 use crate::record::TableNumber;
-use crate::recovery::{RecoveryReport, TypeNames};
+use crate::recovery::{Opening, RecoveryReport, TypeNames};
 use crate::store::TableInner;
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub(crate) struct StoreLifecycle {
     pub(crate) open_tables: Arc<OpenTables>,
     /// Whether tables accept types with other names than their own as the same types.
     pub(crate) accepts_type_change: bool,
+    /// The same opening once more. `None` for a reader.
+    pub(crate) reopening: Option<Box<Opening>>,
 }
 
 impl StoreLifecycle {

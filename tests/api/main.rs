@@ -31,6 +31,7 @@ mod places;
 mod readers;
 mod refusals;
 mod removals;
+mod replacements;
 mod runtimes;
 mod scans;
 mod sendable;

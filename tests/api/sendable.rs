@@ -222,6 +222,23 @@ fn ask_readers(
     ask(asked, "database_reader.rs", "refresh", || database.map(DatabaseReader::refresh));
 }
 
+fn ask_replacements(
+    asked: &mut Asked,
+    stores: [Option<FasterKv<u64, [u8]>>; 2],
+    databases: [Option<Database>; 2],
+) {
+    let ([one, other], [first, second]) = (stores, databases);
+    let file = "replacing.rs";
+    ask(asked, file, "replace_contents", || one.map(|it| it.replace_contents("")));
+    ask(asked, file, "replace_contents", || first.map(|it| it.replace_contents("")));
+    ask(asked, file, "replace_contents_from", || {
+        other.map(|it| it.replace_contents_from(directory()))
+    });
+    ask(asked, file, "replace_contents_from", || {
+        second.map(|it| it.replace_contents_from(directory()))
+    });
+}
+
 #[test]
 fn every_public_future_may_be_sent() -> Result<()> {
     let mut asked = Asked::new();
@@ -235,6 +252,7 @@ fn every_public_future_may_be_sent() -> Result<()> {
     ask_log(&mut asked, &log);
     ask_other_logs(&mut asked, &log::Group::new(config)?, None);
     ask_readers(&mut asked, None, None);
+    ask_replacements(&mut asked, [None, None], [None, None]);
     let mut missing = Vec::new();
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../engine/src");
     for file in files(&sources) {

@@ -54,6 +54,7 @@ mod overtaken;
 mod pressure;
 mod reader_expiry;
 mod reader_refreshes;
+mod replacements;
 mod rot;
 mod rounds;
 mod scans;

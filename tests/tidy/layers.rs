@@ -73,7 +73,7 @@ const ENGINE: [(&str, &str); 30] = [
     ),
     ("compaction", "base codec config statistics hybrid_log space store checkpoint"),
     ("inspect", "base manifest record config hybrid_log store checkpoint"),
-    ("backup", "base manifest config hybrid_log opening store checkpoint inspect"),
+    ("backup", "base manifest config hybrid_log opening store checkpoint recovery inspect"),
     ("lifecycle", "base record config opening store checkpoint compaction recovery"),
     ("session", "codec base store futures lifecycle"),
     ("scan", "base codec record store lifecycle"),
@@ -87,7 +87,10 @@ const ENGINE: [(&str, &str); 30] = [
         "base codec config statistics store futures checkpoint backup compaction recovery session \
          scan feed database",
     ),
-    ("builder", "base codec config opening checkpoint compaction recovery lifecycle database kv"),
+    (
+        "builder",
+        "base codec config opening checkpoint compaction recovery backup lifecycle database kv",
+    ),
     (
         "reader",
         "base codec manifest config opening store checkpoint compaction recovery lifecycle \

@@ -22,19 +22,27 @@
 // 4. The source writes nothing for a backup but the checkpoint. A backup that is dropped or fails
 //    unpins.
 //
+// # Replacements
+// A backup replaces the contents of a store (`replacement`): it is copied in the same way beside
+// them, and an opening publishes the manifest that names the copy (`recovery`).
+//
 // # Access
 // `request` is for users. `target` is the directory of the copy, `copying` fills it. `tee` is the
-// source as the check reads it, `pair` a device and its copy, `ranges` what of it is written.
+// source as the check reads it, `origin` the place that it is of, `pair` a device and its copy,
+// `ranges` what of it is written.
 
 mod copying;
+mod origin;
 mod pair;
 mod ranges;
+mod replacement;
 mod request;
 mod target;
 mod tee;
 
 pub use request::BackupRequest as Request;
 
+pub(crate) use replacement::prepare as prepare_replacement;
 pub(crate) use request::files_of;
 
 use crate::base::kinds::CheckpointToken;

@@ -1,11 +1,11 @@
 //! A device of a backup and its copy.
 
+use super::origin::Origin;
 use super::ranges::Ranges;
 use crate::base::error::{Error, Result};
 use crate::checkpoint::files::manifest::StoreFormat;
 use crate::hybrid_log::check_block;
 use crate::manifest::files::LOG;
-use crate::store::StoreInner;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_io::{AlignedBuf, BufPool, Device, DeviceOptions, Directory};
@@ -95,14 +95,14 @@ impl Pair {
 
     /// Copies what the check has not read, and makes the copy durable. Returns the number of bytes
     /// of the copy.
-    pub(super) async fn complete(&self, core: &StoreInner) -> Result<u64> {
+    pub(super) async fn complete(&self, origin: &Origin) -> Result<u64> {
         let [from, end] = self.range;
         let buffers = BufPool::new(AT_ONCE * CHUNK);
         let block = self.source.geometry().block.max(self.target.geometry().block);
         let chunks = chunks(self.written().gaps(self.range, block.into()));
         let copies = chunks.into_iter().map(|chunk| {
             let buffers = &buffers;
-            async move { self.copy(core, chunk, buffers).await }
+            async move { self.copy(origin, chunk, buffers).await }
         });
         stream::iter(copies).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         // The first file that the device was created with is not needed if the log begins later. An
@@ -115,13 +115,8 @@ impl Pair {
         Ok(end - from)
     }
 
-    async fn copy(
-        &self,
-        core: &StoreInner,
-        [from, end]: [u64; 2],
-        buffers: &BufPool,
-    ) -> Result<()> {
-        core.check_read()?;
+    async fn copy(&self, origin: &Origin, [from, end]: [u64; 2], buffers: &BufPool) -> Result<()> {
+        origin.check_read()?;
         let length = usize::try_from(end - from).expect("a chunk");
         let read = self.source.read_at(from, buffers.take(length)).await;
         read.result.map_err(|error| {

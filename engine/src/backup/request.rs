@@ -7,6 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::kinds::CheckpointToken;
 use crate::checkpoint::{CheckpointKind, CheckpointPlan, Checkpoints};
 use crate::config::Backend;
+use crate::manifest::contents::name_in;
 use crate::opening::directory::{check_named, not_opened};
 use kvick_io::{BoxFuture, Directory};
 use std::future::IntoFuture;
@@ -158,7 +159,10 @@ pub(crate) async fn files_of(
 ) -> Result<Vec<File>> {
     refuse_in_memory(checkpoints)?;
     let pinned = checkpoints.pin(Some(token))?;
-    Ok(Source::of(&pinned, checkpoints).await?.files())
+    let number = checkpoints.checkpoint_files().manifest().contents();
+    let mut files = Source::of(&pinned, checkpoints).await?.files();
+    files.iter_mut().for_each(|file| file.name = name_in(number, &file.name));
+    Ok(files)
 }
 
 fn refuse_in_memory(checkpoints: &Checkpoints) -> Result<()> {

@@ -5,7 +5,7 @@
 
 use super::copying::refuse;
 use crate::base::error::{Error, Result};
-use crate::checkpoint::files::checkpoint_files::owner;
+use crate::checkpoint::files::checkpoint_files::is_of_contents;
 use crate::checkpoint::files::manifest::Manifest;
 use crate::inspect;
 use crate::manifest::copy::keep_copy;
@@ -119,8 +119,7 @@ async fn check_free(directory: &dyn Directory) -> Result<()> {
 
 /// Returns whether an unfinished backup may have a file of this name.
 fn is_of_backup(name: &str) -> bool {
-    let is_device = files::is_log_segment(name) || owner(name).is_some();
-    is_device || [UNFINISHED_BACKUP, NEW].contains(&name)
+    is_of_contents(name) || [UNFINISHED_BACKUP, NEW].contains(&name)
 }
 
 async fn remove_if_there(directory: &dyn Directory, name: &str) -> io::Result<()> {

@@ -1,11 +1,11 @@
-//! The files of a pinned checkpoint as a directory whose reads are copied to another one.
+//! The files of a checkpoint as a directory whose reads are copied to another one.
 //!
 //! The check of a backup reads this directory. What it reads is also written to the target. So the
 //! bytes that are checked are the bytes that are copied, and the source is read once.
 
+use super::origin::Origin;
 use super::pair::Pair;
 use crate::base::error::Result;
-use crate::store::StoreInner;
 use futures::stream::{FuturesUnordered, StreamExt};
 use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_io::{
@@ -24,13 +24,12 @@ const AT_ONCE: usize = 8;
 /// Bytes of buffers that are kept for the next copies.
 const BUFFERS: usize = 8 << 20;
 
-/// A directory with the files of a pinned checkpoint. It is only read, while it is
+/// A directory with the files of a checkpoint that stay as they are. It is only read, while it is
 /// [driven](Self::drive).
 #[derive(Debug)]
 pub(super) struct Tee {
     // Fixed after creation.
-    core: Arc<StoreInner>,
-    place: String,
+    origin: Origin,
     /// The lengths of the files, as far as the checkpoint needs them.
     files: BTreeMap<String, u64>,
     pairs: Vec<Arc<Pair>>,
@@ -64,14 +63,13 @@ struct TeeDevice {
 impl Tee {
     /// Returns a directory with `files`, whose devices are the pairs.
     pub(super) fn new(
-        core: &Arc<StoreInner>,
+        origin: Origin,
         files: BTreeMap<String, u64>,
         pairs: Vec<Arc<Pair>>,
     ) -> Arc<Self> {
-        let (core, place) = (Arc::clone(core), core.log.file().place().to_owned());
         let queue = Queue { completions: Completions::new(), reads: Mutex::default() };
         let (buffers, queue) = (BufPool::new(BUFFERS), Arc::new(queue));
-        Arc::new(Self { core, place, files, pairs, buffers, queue })
+        Arc::new(Self { origin, files, pairs, buffers, queue })
     }
 
     /// Runs `check`, which reads this directory. Each read is written to the target before as many
@@ -116,7 +114,7 @@ impl Tee {
     /// Makes a read, answers it, and writes what it has read.
     async fn pass(&self, read: Read) -> Result<()> {
         let Read { pair, offset, buf, sink } = read;
-        self.core.check_read()?;
+        self.origin.check_read()?;
         let transfer = pair.source().read_at(offset, buf).await;
         let bytes = transfer.buf.as_ref().filter(|_| transfer.result.is_ok());
         let copy = bytes.and_then(|bytes| pair.copy_of(offset, bytes, &self.buffers));
@@ -182,7 +180,7 @@ impl Directory for Tee {
     }
 
     fn describe(&self) -> String {
-        self.place.clone()
+        self.origin.place().to_owned()
     }
 }
 

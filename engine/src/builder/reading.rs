@@ -1,13 +1,12 @@
 //! The directories of readers, which change nothing there.
 
+use super::read_only::directory_of;
 use super::{Builder, Places};
-use crate::base::error::{Error, Result};
-use crate::config::{Config, Geometry};
-use crate::opening::directory::{check_named, not_opened};
+use crate::base::error::Result;
+use crate::config::Geometry;
 use crate::recovery::Opening;
+use kvick_io::Directory;
 use kvick_io::wrap::ReadOnly;
-use kvick_io::{Directory, ReadOnlyDirectory};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,16 +23,4 @@ impl<S> Builder<S> {
         };
         Ok(self.opening(Places { store: directory, wal: None })?.for_reader())
     }
-}
-
-fn directory_of(path: &Path, config: &Config) -> Result<ReadOnlyDirectory> {
-    check_named(path, "store")?;
-    let opened = ReadOnlyDirectory::open(path);
-    let threads = usize::try_from(config.io_threads).unwrap_or(usize::MAX);
-    opened.and_then(|directory| directory.with_threads(threads)).map_err(|error| {
-        if error.kind() == io::ErrorKind::NotFound {
-            return Error::no_store(&path.display().to_string());
-        }
-        not_opened(path, "store", error)
-    })
 }

@@ -27,6 +27,7 @@
 //! | `wait_durable` | has no effect |
 //! | `checkpoint`, `delete_checkpoint`, `prune_checkpoints`, `compact` | a started job continues |
 //! | `StoreReader::open`, `refresh` | has no effect, or a refresh has happened |
+//! | `replace_contents` | leaves a closed store with the old or the new contents |
 //! | `backup` | leaves an unfinished directory, which the next backup replaces |
 //! | `table`, `rename_table`, `drop_table` | a begun change continues |
 //! | `flush`, `flush_and_evict` | the writing continues |

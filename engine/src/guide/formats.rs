@@ -73,6 +73,11 @@
 //! of the first device, a power cut during a write may damage durable bytes beside it: copy the
 //! records into a new store there ([`scan`](crate::FasterKv::scan)) instead.
 //!
+//! A backup may also *replace* the contents of a store that exists, in one atomic step:
+//! [`replace_contents`](crate::Database::replace_contents). A replicated state machine installs a
+//! snapshot in this way. The cookie of a checkpoint has its index and term, and the store that got
+//! the snapshot reports them ([`recovery::Report`](crate::recovery::Report)).
+//!
 //! *Incremental copies* by other programs: [`files_of`](crate::FasterKv::files_of) names the files
 //! of a checkpoint. Copy `manifest` first and then those of the files that the last copy lacks;
 //! files of the log other than the last stay as they are. Keep the checkpoint meanwhile

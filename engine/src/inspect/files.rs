@@ -2,8 +2,11 @@
 
 use super::{FileRole, InspectedFile};
 use crate::checkpoint::CheckpointToken;
-use crate::checkpoint::files::checkpoint_files::{DELTA, INDEX, PART, SESSIONS, device_name};
+use crate::checkpoint::files::checkpoint_files::{
+    DELTA, INDEX, PART, SESSIONS, device_name, is_of_contents,
+};
 use crate::checkpoint::files::manifest::Manifest;
+use crate::manifest::contents::split;
 use crate::manifest::files::{COPY, LOCK, LOG, MANIFEST, NEW, segment};
 use kvick_io::Directory;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,13 +38,20 @@ pub(super) fn end_of(lengths: &BTreeMap<String, u64>, device: &str, segment_byte
 /// Returns the role of each file. Without a manifest, debris cannot be recognised.
 pub(super) fn roles(
     lengths: &BTreeMap<String, u64>,
+    contents: u64,
     manifest: Option<&Manifest>,
 ) -> Vec<InspectedFile> {
     let named = manifest.map(Manifest::files);
     let file = |(name, bytes): (&String, &u64)| InspectedFile {
         name: name.clone(),
         bytes: *bytes,
-        role: role(name, named.as_ref()),
+        role: match split(name) {
+            Some((number, plain)) if number != contents && is_of_contents(plain) => {
+                FileRole::Debris
+            }
+            Some((_, plain)) => role(plain, named.as_ref()),
+            None => role(name, named.as_ref()),
+        },
     };
     lengths.iter().map(file).collect()
 }

@@ -39,6 +39,7 @@ pub(crate) use report::{
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::checkpoint::files::manifest::Manifest;
+use crate::manifest::contents::numbered;
 use crate::manifest::files::{COPY, MANIFEST, list};
 use crate::manifest::publish::Publishable;
 use check::Check;
@@ -119,8 +120,10 @@ impl Manifests {
 
     async fn look(&self, directory: &Arc<dyn Directory>) -> Result<Inspection> {
         let place = directory.describe();
-        let names = list(&**directory).await?;
-        let lengths = files::lengths(&**directory, names).await;
+        let all = files::lengths(&**directory, list(&**directory).await?).await;
+        let number = self.contents();
+        let directory = &numbered(directory, number);
+        let lengths = files::lengths(&**directory, list(&**directory).await?).await;
         let mut problems = Problems::new(lengths);
         let (manifest, copy) = self.choose(&mut problems);
         let mut inspection = Inspection {
@@ -131,7 +134,7 @@ impl Manifests {
             has_changed: false,
             checkpoints: Vec::new(),
             indexes: Vec::new(),
-            files: files::roles(problems.lengths(), manifest.as_ref()),
+            files: files::roles(&all, number, manifest.as_ref()),
             problems: Vec::new(),
         };
         if let Some(manifest) = manifest {
@@ -146,6 +149,13 @@ impl Manifests {
         }
         inspection.problems = problems.into_list();
         Ok(inspection)
+    }
+
+    /// Returns the number of the contents.
+    fn contents(&self) -> u64 {
+        let manifest = self.decode(&self.manifest, MANIFEST);
+        let manifest = manifest.or_else(|_| self.decode(&self.copy, COPY));
+        manifest.map_or(0, |manifest| manifest.contents())
     }
 
     /// Returns the manifest to use, and the state of its copy.

@@ -4,6 +4,7 @@ use super::view::View;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::checkpoint::files::manifest::{CheckpointEntry, Manifest};
 use crate::checkpoint::{CheckpointInfo, CheckpointToken};
+use crate::manifest::contents::numbered;
 use crate::manifest::files;
 use crate::manifest::read::{read_manifest, read_sound_manifest};
 use crate::recovery::{self, Opening, TypeNames};
@@ -113,7 +114,9 @@ async fn show(
     types: Option<&TypeNames>,
     (mut manifest, number): (Manifest, u64),
 ) -> Result<(View, PassedOver)> {
+    let raw = Arc::clone(&opening.directory);
     for _ in 0..ATTEMPTS {
+        opening.directory = numbered(&raw, manifest.contents());
         let context = (opening.handle.clone(), opening.accepts_type_change);
         let shown = recovery::show(opening, types, manifest.clone()).await;
         let view = shown.and_then(|opened| View::new(opened, number, (&context.0, context.1)));
@@ -123,7 +126,7 @@ async fn show(
             return view.map(|view| (view, None));
         }
         // A newer checkpoint may have been passed over only because its files are gone.
-        let present = manifest_in(&*opening.directory).await?;
+        let present = manifest_in(&*raw).await?;
         if present == manifest {
             return view.map(|view| (view, newest.cloned()));
         }

@@ -21,6 +21,7 @@ pub(super) struct View {
     database: Database,
     info: CheckpointInfo,
     salt: u64,
+    contents: u64,
     end: u64,
     // Under its lock: the tables that were asked for, which live as long as the view.
     tables: Mutex<Vec<Arc<TableInner>>>,
@@ -36,10 +37,11 @@ impl View {
         let Opened { checkpoints, lock, report, wal: _ } = opened;
         let chosen = report.as_ref().and_then(|report| report.chosen);
         let CheckpointToken(token) = chosen.expect("a reader shows a checkpoint");
-        let (info, salt, end) = {
+        let (info, salt, contents, end) = {
             let manifest = checkpoints.checkpoint_files().manifest();
             let entry = manifest.checkpoint(token).expect("it was chosen from this manifest");
-            (CheckpointInfo::of(entry, &manifest), manifest.store.salt.0, entry.end)
+            let info = CheckpointInfo::of(entry, &manifest);
+            (info, manifest.store.salt.0, manifest.contents(), entry.end)
         };
         let ending = Ending::new(checkpoints.clone(), lock);
         let drivers = drive(Arc::clone(&checkpoints), Arc::clone(&ending));
@@ -52,9 +54,10 @@ impl View {
             report,
             open_tables: Arc::default(),
             accepts_type_change,
+            reopening: None,
         };
         let database = Database::new(Arc::new(lifecycle));
-        Ok(Self { number, database, info, salt, end, tables: Mutex::default() })
+        Ok(Self { number, database, info, salt, contents, end, tables: Mutex::default() })
     }
 
     /// Returns the number of the view among those of its reader.
@@ -77,13 +80,14 @@ impl View {
     /// Returns whether `manifest` is of the same store and still has the checkpoint.
     pub(super) fn is_in(&self, manifest: &Manifest) -> bool {
         let CheckpointToken(token) = self.info.token;
-        self.is_of(manifest)
+        self.contents == manifest.contents()
+            && self.is_of(manifest)
             && manifest.checkpoint(token).is_some_and(|entry| entry.end == self.end)
     }
 
-    /// Returns whether `manifest` is of the same store.
+    /// Returns whether `manifest` is of the same store, whose contents may have been replaced.
     pub(super) fn is_of(&self, manifest: &Manifest) -> bool {
-        manifest.store.salt.0 == self.salt
+        manifest.store.salt.0 == self.salt || manifest.contents() > self.contents
     }
 
     /// Returns a table, for these types. `None` is the only table of the store.

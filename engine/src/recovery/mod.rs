@@ -26,6 +26,13 @@
 //
 // An interrupted recovery can be repeated, and gives the same result.
 //
+// # Replaced contents
+// An opening may replace the contents of the store by those of a backup (`backup/replacement.rs`).
+// Their files are there then. The recovery restores their checkpoint and publishes their manifest,
+// which is the moment of the replacement. Only then the files of the contents before go. The
+// write-ahead log stays: the manifest names its end as the cut of the checkpoint, so no entry of
+// the contents before is repeated.
+//
 // # Readers
 // A reader (`show`) takes no lock and makes steps 1 only. So the records that the log itself lacks
 // must all stay in memory, and the log is read under the life that the manifest names: units that a
@@ -60,10 +67,11 @@ pub(crate) use types::TypeNames;
 
 use crate::base::error::{Error, Result};
 use crate::base::wall_clock::WallClock;
-use crate::checkpoint::files::checkpoint_files::{CheckpointFiles, owner};
+use crate::checkpoint::files::checkpoint_files::{CheckpointFiles, is_of_contents, owner};
 use crate::checkpoint::files::manifest::Manifest;
 use crate::checkpoint::{Checkpoints, Schedule};
 use crate::config::{Config, Geometry};
+use crate::manifest::contents::{is_of_others, numbered, remove_others};
 use crate::manifest::files::{self, LOG, is_log_segment};
 use crate::manifest::read::{ManifestRead, read_manifest};
 use crate::opening::directory::admit_read_only;
@@ -89,8 +97,12 @@ pub(crate) struct Opening {
     pub(crate) seed: u64,
     /// A number that tells this life of the store from all others.
     pub(crate) life: u64,
-    /// The number of lives of the log whose numbers this opening skips. Set by the recovery.
+    /// The number of lives of the log whose numbers this opening skips.
     pub(crate) lost_lives: u32,
+    /// Whether the recovery publishes new contents.
+    pub(crate) replaces: bool,
+    /// The contents that replace those of the store, if they shall be replaced.
+    pub(crate) replacement: Option<Replacement>,
     /// The checkpoint to recover. `None` means the newest.
     pub(crate) token: Option<u64>,
     /// Whether types with other names than the store's types are accepted as the same types.
@@ -99,6 +111,18 @@ pub(crate) struct Opening {
     pub(crate) reads_only: bool,
     /// In a mutex that no thread locks. A mutex is `Sync`, so the opening may move between threads.
     pub(crate) on_progress: Option<Mutex<OnProgress>>,
+}
+
+/// Contents that replace those of a store. Their files are there already, durable and checked.
+pub(crate) struct Replacement {
+    /// The lock of the directory.
+    pub(crate) locked: Box<dyn Lock>,
+    /// The manifest that names them. It has one checkpoint.
+    pub(crate) manifest: Manifest,
+    /// Whether the manifest of the present contents is lost, and its copy was used.
+    pub(crate) from_copy: bool,
+    /// The number of lives that the present contents have had more.
+    pub(crate) lost_lives: u32,
 }
 
 /// An open store. The lock must be kept as long as the store writes.
@@ -124,9 +148,16 @@ pub(crate) async fn open(opening: Opening, types: Option<&TypeNames>) -> Result<
 impl Opening {
     async fn open(mut self, types: Option<&TypeNames>) -> Result<Opened> {
         Geometry::of(&self.config)?;
-        let lock = lock::lock(&*self.directory).await?;
         let begun = self.handle.now();
-        let found = self.look().await?;
+        let raw = Arc::clone(&self.directory);
+        let (lock, found) = match self.replacement.take() {
+            None => (lock::lock(&*raw).await?, self.look().await?),
+            Some(replacement) => self.replace(replacement),
+        };
+        let others = match &found {
+            Found::Store { manifest, has_others: true, .. } => Some(manifest.contents()),
+            _ => None,
+        };
         let (core, checkpoint_files, report, wal) = match found {
             Found::Nothing => {
                 if let Some(token) = self.token {
@@ -138,7 +169,8 @@ impl Opening {
                 let (core, manifest, wal) = self.create(types).await?;
                 (core, self.files(manifest), None, wal)
             }
-            Found::Store { manifest, from_copy } => {
+            Found::Store { manifest, from_copy, has_others: _ } => {
+                self.directory = numbered(&raw, manifest.contents());
                 if manifest.checkpoints.is_empty() && !from_copy {
                     self.remove_dropped_log().await?;
                 }
@@ -148,7 +180,10 @@ impl Opening {
                 (core, checkpoint_files, Some(report), wal)
             }
         };
-        // Not earlier, because the debris was evidence.
+        // Not earlier, because the debris was evidence, and other contents may have been needed.
+        if let Some(number) = others {
+            self.remove_others(&*raw, number).await?;
+        }
         let next_token = checkpoint_files.remove_debris().await?;
         let schedule = Schedule::of(&core.config);
         admit_read_only(&*self.directory, &core.log);
@@ -161,6 +196,26 @@ impl Opening {
         // Before any operation.
         checkpoints.divide_space().await?;
         Ok(Opened { checkpoints, lock, report, wal })
+    }
+
+    /// Returns the lock, and the store with its new contents. They count once a recovery has
+    /// published their manifest.
+    fn replace(&mut self, replacement: Replacement) -> (Box<dyn Lock>, Found) {
+        let Replacement { locked, manifest, from_copy, lost_lives } = replacement;
+        (self.lost_lives, self.replaces) = (lost_lives, true);
+        (locked, Found::Store { manifest: Box::new(manifest), from_copy, has_others: true })
+    }
+
+    /// Removes the files of contents that were replaced, or that did not come to replace others.
+    /// The recovery has made the manifest durable.
+    async fn remove_others(&self, raw: &dyn Directory, number: u64) -> Result<()> {
+        if raw.is_read_only() {
+            return Ok(());
+        }
+        let removed = remove_others(raw, number, is_of_contents).await;
+        removed.map_err(|error| {
+            Error::io(format!("removing unused contents in {}", raw.describe()), error)
+        })
     }
 
     /// Removes the log if its first file is gone: a cache without a checkpoint has dropped it. No
@@ -186,12 +241,16 @@ impl Opening {
 
     async fn look(&self) -> Result<Found> {
         let files = files::list(&*self.directory).await?;
-        let read = read_manifest(&*self.directory, &files, self.config.allow_fallback).await?;
+        let allow_fallback = self.config.allow_fallback;
+        let read = read_manifest::<Manifest>(&*self.directory, &files, allow_fallback).await?;
         if let Some(ManifestRead { manifest, from_copy }) = read {
-            return Ok(Found::Store { manifest: Box::new(manifest), from_copy });
+            let number = manifest.contents();
+            let has_others = files.iter().any(|name| is_of_others(name, number, is_of_contents));
+            return Ok(Found::Store { manifest: Box::new(manifest), from_copy, has_others });
         }
         let has_segments = files.iter().any(|name| is_log_segment(name));
-        let has_parts = files.iter().any(|name| owner(name).is_some());
+        let has_numbered = files.iter().any(|name| is_of_others(name, 0, is_of_contents));
+        let has_parts = has_numbered || files.iter().any(|name| owner(name).is_some());
         if has_parts || has_segments && !self.is_unfinished().await? {
             return Err(Error::lost_manifests(&self.directory.describe()));
         }
@@ -220,7 +279,12 @@ fn is_first_segment(name: &str) -> bool {
 /// The contents of a directory.
 enum Found {
     Nothing,
-    Store { manifest: Box<Manifest>, from_copy: bool },
+    Store {
+        manifest: Box<Manifest>,
+        from_copy: bool,
+        /// Whether there are files of other contents than the manifest names.
+        has_others: bool,
+    },
 }
 
 impl fmt::Debug for Opening {

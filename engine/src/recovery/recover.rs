@@ -47,7 +47,7 @@ impl Opening {
         };
         self.config = adopt(&self.config, &manifest.store)?;
         // The lost manifest may have had lives that the copy does not have.
-        self.lost_lives = if from_copy { LIVES_APART } else { 0 };
+        self.lost_lives += if from_copy { LIVES_APART } else { 0 };
         let checkpoint_files = self.files(manifest.clone());
         let mut report = RecoveryReport { from_copy, ..RecoveryReport::default() };
         let (restored, chosen) =
@@ -75,7 +75,7 @@ impl Opening {
             let left = manifest.files();
             manifest.passed_over = before.difference(&left).cloned().collect();
         }
-        if has_forgotten || from_copy || is_renamed || is_wal_news {
+        if has_forgotten || from_copy || is_renamed || is_wal_news || self.replaces {
             // Before anything is written in place of the dropped data.
             let published = checkpoint_files.publish(manifest.clone(), Durability::PowerCut).await;
             published.map_err(|failed| failed.error)?;

@@ -47,8 +47,18 @@ impl Opening {
     pub(crate) fn again(&self) -> Self {
         let Self { directory, handle, clock, .. } = self;
         let (directory, handle, clock) = (Arc::clone(directory), handle.clone(), Arc::clone(clock));
-        let (config, wal_directory, on_progress) = (self.config.clone(), None, None);
-        Self { config, directory, wal_directory, handle, clock, token: None, on_progress, ..*self }
+        let (config, wal_directory) = (self.config.clone(), self.wal_directory.clone());
+        Self {
+            config,
+            directory,
+            wal_directory,
+            handle,
+            clock,
+            token: None,
+            replacement: None,
+            on_progress: None,
+            ..*self
+        }
     }
 
     async fn show(&mut self, types: Option<&TypeNames>, mut manifest: Manifest) -> Result<Opened> {

@@ -1,9 +1,11 @@
 //! The format of a stored store, compared with this build and with a configuration.
+
+use super::{Opening, TypeNames};
 use crate::base::error::{Error, Result};
 use crate::base::hash::{HASH_ID, KeyHasher};
 use crate::checkpoint::files::manifest::{StoreFormat, TableFormat};
 use crate::config::space_sizes::SpaceSizes;
-use crate::config::{ByteSize, Config};
+use crate::config::{ByteSize, Config, Geometry};
 
 /// Returns the table of a store that has one table.
 ///
@@ -34,6 +36,28 @@ pub(super) fn check_store(store: &StoreFormat) -> Result<()> {
         )));
     }
     store.check_sizes()
+}
+
+impl Opening {
+    /// Checks that the store can have contents of this format.
+    ///
+    /// # Errors
+    /// As for an opening of a store of this format.
+    pub(crate) fn check_contents(
+        &self,
+        types: Option<&TypeNames>,
+        store: &StoreFormat,
+    ) -> Result<()> {
+        check_store(store)?;
+        let config = adopt(&self.config, store)?;
+        let geometry = Geometry::of(&config)?;
+        if let Some(types) = types {
+            let (mut store, place) = (store.clone(), self.directory.describe());
+            types.adopt(only_table(&mut store, &place)?, self.accepts_type_change)?;
+            types.limits(&geometry)?;
+        }
+        Ok(())
+    }
 }
 
 /// Returns the configuration with the sizes of the store. Refuses other sizes.

@@ -42,7 +42,8 @@ impl Opening {
         let opened = log::open_on(epoch.clone(), wal_config(&self.config), around, salt).await?;
         let SharedLog { log, salt, maintenance } = opened;
         let is_its_own = manifest.wal() == Some(salt);
-        let (is_known, is_rewound) = (manifest.wal().is_some(), self.token.is_some());
+        let is_rewound = self.token.is_some() || self.replaces;
+        let is_known = manifest.wal().is_some();
         if !is_its_own && has_entries(&log) {
             return Err(foreign(&place));
         }

@@ -302,6 +302,11 @@ pub(crate) fn owner(file: &str) -> Option<(&str, u64)> {
     kind_and_token(device).map(|(_kind, token)| (device, token))
 }
 
+/// Returns whether a file is of the log or of a checkpoint. Other files belong to the directory.
+pub(crate) fn is_of_contents(file: &str) -> bool {
+    files::is_log_segment(file) || owner(file).is_some()
+}
+
 /// Returns the kind of a device of one checkpoint, and its token. Returns `None` for other devices.
 pub(crate) fn kind_and_token(device: &str) -> Option<(&str, u64)> {
     let (kind, digits) = device.split_once('-')?;

@@ -27,7 +27,7 @@ use std::collections::BTreeSet;
 /// The format that this build writes, and the newest that it reads.
 pub(crate) const FORMAT: u32 = 3;
 const EDITION: Edition =
-    Edition { kind: "store", format: FORMAT, features: &[TABLES, EXPIRY, WAL] };
+    Edition { kind: "store", format: FORMAT, features: &[TABLES, EXPIRY, WAL, CONTENTS] };
 /// The feature of a store with any other table than the first.
 const TABLES: &str = "tables";
 /// The feature of a store with a table whose records have an expiry.
@@ -35,6 +35,8 @@ const EXPIRY: &str = "expiry";
 
 /// The feature of a store with a write-ahead log.
 const WAL: &str = "wal";
+/// The feature of a store whose contents were replaced.
+const CONTENTS: &str = "contents";
 
 /// The manifest of one store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +55,9 @@ pub(crate) struct Manifest {
     /// expiry.
     #[serde(default, skip_serializing_if = "text::is_zero")]
     pub(crate) clock: u32,
+    /// The number of the contents, with which the names of their files begin. 0 for the first.
+    #[serde(default, skip_serializing_if = "text::is_zero")]
+    contents: u64,
     pub(crate) store: StoreFormat,
     /// The salt of the write-ahead log, which tells it from all others, in a store that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,21 +80,24 @@ pub(crate) struct Manifest {
 impl Manifest {
     /// Returns the manifest of an empty store.
     pub(crate) fn new(store: StoreFormat) -> Self {
-        Self {
+        let mut manifest = Self {
             kvick: EDITION.kind.to_owned(),
             format: FORMAT,
-            features: features(&store, None),
+            features: Vec::new(),
             next_token: 1,
             life: Life::FIRST.number(),
             life_begin: Life::FIRST.begin().raw(),
             clock: 0,
+            contents: 0,
             store,
             wal: None,
             rounds: None,
             checkpoints: Vec::new(),
             indexes: Vec::new(),
             passed_over: BTreeSet::new(),
-        }
+        };
+        manifest.note_features();
+        manifest
     }
 
     /// Returns the newest life of the log.
@@ -172,9 +180,40 @@ impl Manifest {
         only.checkpoints.retain(|record| record.token == token);
         only.checkpoints.iter_mut().for_each(|record| record.durability = Durability::PowerCut);
         only.set_wal(None);
+        only.set_contents(0);
         only.passed_over.clear();
         only.drop_images_of_none();
         Some(only)
+    }
+
+    /// Returns the number of the contents.
+    pub(crate) fn contents(&self) -> u64 {
+        self.contents
+    }
+
+    fn set_contents(&mut self, number: u64) {
+        self.contents = number;
+        self.note_features();
+    }
+
+    /// Makes this manifest, of one checkpoint alone, that of contents `number`, which replace those
+    /// of `before`. Its checkpoint gets a token that neither has had, so tokens only grow.
+    pub(crate) fn replace(&mut self, before: &Self, number: u64) {
+        debug_assert!(number > before.contents, "a number is used once: {number}");
+        assert_eq!(self.checkpoints.len(), 1, "a manifest of this checkpoint alone");
+        self.set_contents(number);
+        self.set_wal(before.wal());
+        if self.store.has_expiry() {
+            self.clock = self.clock.max(before.clock);
+        }
+        let token = self.next_token.max(before.next_token);
+        self.checkpoints.iter_mut().for_each(|record| record.token = token);
+        self.next_token = token + 1;
+    }
+
+    /// Returns the number of lives that `before` has had more.
+    pub(crate) fn lives_behind(&self, before: &Self) -> u32 {
+        before.life.saturating_sub(self.life)
     }
 
     /// Returns the salt of the write-ahead log.
@@ -185,7 +224,7 @@ impl Manifest {
     /// Sets the write-ahead log. The checkpoints are older than it.
     pub(crate) fn set_wal(&mut self, salt: Option<u64>) {
         self.wal = salt.map(Hex);
-        self.features = features(&self.store, self.wal);
+        self.note_features();
         self.checkpoints.iter_mut().for_each(|record| record.wal = None);
     }
 
@@ -233,8 +272,24 @@ impl Manifest {
 
     /// Replaces the tables of the store.
     pub(crate) fn set_store(&mut self, store: StoreFormat) {
-        self.features = features(&store, self.wal);
         self.store = store;
+        self.note_features();
+    }
+
+    /// Names the features that a reader of this store must know.
+    fn note_features(&mut self) {
+        self.features = self.needed_features();
+    }
+
+    fn needed_features(&self) -> Vec<String> {
+        let needed = [
+            (TABLES, self.store.has_many_tables()),
+            (EXPIRY, self.store.has_expiry()),
+            (WAL, self.wal.is_some()),
+            (CONTENTS, self.contents > 0),
+        ];
+        let needed = needed.into_iter().filter(|(_, is_needed)| *is_needed);
+        needed.map(|(name, _)| name.to_owned()).collect()
     }
 
     /// Checks that the entries fit together, which a checksum cannot tell.
@@ -246,7 +301,7 @@ impl Manifest {
         self.store.check_features(file)?;
         let is_sound = below(&tokens)
             && self.store.has_sound_tables()
-            && self.features == features(&self.store, self.wal)
+            && self.features == self.needed_features()
             && (self.clock == 0 || self.store.has_expiry())
             && below(&images)
             && ascending(tokens)
@@ -259,17 +314,6 @@ impl Manifest {
         }
         Err(text::contradiction(file))
     }
-}
-
-/// Returns the features that a reader of this store must know.
-fn features(store: &StoreFormat, wal: Option<Hex>) -> Vec<String> {
-    let needed =
-        [(TABLES, store.has_many_tables()), (EXPIRY, store.has_expiry()), (WAL, wal.is_some())];
-    needed
-        .into_iter()
-        .filter(|(_, is_needed)| *is_needed)
-        .map(|(name, _)| name.to_owned())
-        .collect()
 }
 
 impl Publishable for Manifest {
