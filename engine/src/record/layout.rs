@@ -49,6 +49,18 @@ pub(crate) trait HasLayout {
     const LAYOUT: Layout;
 }
 
+/// A layout that an operation gets as a value. It is a constant if it comes from a type.
+pub(crate) trait Shape: Copy {
+    fn layout(self) -> Layout;
+}
+
+impl Shape for Layout {
+    #[inline(always)]
+    fn layout(self) -> Layout {
+        self
+    }
+}
+
 impl Layout {
     pub(crate) const fn new(key_width: Option<usize>, value_width: Option<usize>) -> Self {
         let (key_width, value_width) = (narrow(key_width), narrow(value_width));

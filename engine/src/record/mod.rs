@@ -21,7 +21,7 @@ mod value_state;
 
 pub(crate) use expiry::ExpiryWord;
 pub(crate) use info::{RecordInfo, RecordKind};
-pub(crate) use layout::{Extents, HasLayout, Layout, WORD, words};
+pub(crate) use layout::{Extents, HasLayout, Layout, Shape, WORD, words};
 pub(crate) use layouts::Layouts;
 pub(crate) use stored::StoredRecord;
 pub(crate) use table_number::TableNumber;

@@ -101,6 +101,20 @@ impl EntrySpace {
     }
 }
 
+impl NotAppended {
+    /// Returns the space to wait for.
+    ///
+    /// # Errors
+    /// The log refuses the entries.
+    #[cold]
+    pub(crate) fn into_space(self) -> Result<Box<Space>> {
+        match self {
+            Self::NoSpace(space) => Ok(Box::new(space)),
+            Self::Refused(error) => Err(error),
+        }
+    }
+}
+
 impl From<Error> for NotAppended {
     fn from(error: Error) -> Self {
         Self::Refused(error)

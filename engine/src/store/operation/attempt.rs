@@ -5,7 +5,7 @@ use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};
 use crate::hybrid_log::Room;
 use crate::log::Space;
-use crate::record::{HasLayout, Layout};
+use crate::record::{HasLayout, Layout, Shape};
 use crate::store::operation::pending::long_value_turn::LongValuePlace;
 
 /// The key and value types of a store, without values of them.
@@ -21,6 +21,13 @@ pub(crate) struct HashedKey<'k> {
 /// The layout of records of a store of these types.
 impl<K: Key + ?Sized, V: Value + ?Sized> HasLayout for Types<K, V> {
     const LAYOUT: Layout = Layout::new(K::WIDTH, V::WIDTH).with_expiry(V::HAS_EXPIRY);
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized> Shape for Types<K, V> {
+    #[inline(always)]
+    fn layout(self) -> Layout {
+        Self::LAYOUT
+    }
 }
 
 /// Returns the layout of records of a store of these types.

@@ -5,12 +5,14 @@ use crate::codec::{Key, Value};
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
-use crate::record::{ExpiryWord, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState};
+use crate::record::{
+    ExpiryWord, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, Shape, ValueState,
+};
 use crate::statistics::Counter;
 use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
 use crate::store::moment::Moment;
-use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, layout};
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types};
 use crate::store::operation::future::{BlindWrite, Operation};
 use crate::store::operation::upsert::hashed;
 use crate::store::record::append::{Link, append_in, with_retries};
@@ -70,7 +72,7 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K,
         if core.must_wait(&tools) {
             return Ok(Attempt::Blocked(Blocked::VersionBarrier));
         }
-        let step = delete_in(core, layout::<K, V>(), key, (&tools, moment))?;
+        let step = delete_in(core, Types::<K, V>::default(), key, (&tools, moment))?;
         if let Attempt::Done(_) = step {
             tools.counters.add(Counter::Deletes, 1);
             tools.serial.advance();
@@ -83,12 +85,12 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K,
 #[inline(always)]
 pub(in crate::store) fn delete_in(
     core: TableRef<'_>,
-    layout: Layout,
+    shape: impl Shape,
     key: HashedKey<'_>,
     (tools, moment): (&OperationContext<'_>, &Moment<'_>),
 ) -> Result<Attempt<Previous>> {
     with_retries(|| {
-        let change = || delete_once(core, layout, key, tools, moment);
+        let change = move || delete_once(core, shape, key, tools, moment);
         logged_try(core, tools.logger(), key, (KeyChange::Remove, moment), change)
     })
 }
@@ -97,7 +99,7 @@ pub(in crate::store) fn delete_in(
 #[inline(always)]
 fn delete_once(
     core: TableRef<'_>,
-    layout: Layout,
+    shape: impl Shape,
     HashedKey { bytes: key, hash }: HashedKey<'_>,
     tools: &OperationContext<'_>,
     moment: &Moment<'_>,
@@ -107,6 +109,7 @@ fn delete_once(
         RecordSource::Absent.count(tools.counters);
         return Ok(Some(Attempt::Done(Previous::Absent)));
     };
+    let layout = shape.layout();
     let found = find_in(core, layout, (entry.address(), key), tools.guard);
     found.check_table(core)?;
     let done = match found {

@@ -31,7 +31,7 @@ use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
-use crate::log::{NotAppended, Space};
+use crate::log::Space;
 use crate::record::{ExpiryWord, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState};
 use crate::statistics::Counter;
 use crate::store::context::OperationContext;
@@ -218,10 +218,14 @@ impl<'t> RmwAttempt<'t, '_> {
     #[inline(always)]
     fn may_change_in_place(&self, record: RecordRef<'_>, layout: Layout) -> bool {
         let core = self.core();
-        core.store.wal.is_none()
-            || (!record.info().is_final(layout)
-                && core.index.find(self.key.hash).map(FoundEntry::address)
-                    == Some(self.entry.address()))
+        core.store.wal.is_none() || (!record.info().is_final(layout) && self.is_newest())
+    }
+
+    /// Returns whether the entry of the index still leads to the same record.
+    #[inline(never)]
+    fn is_newest(&self) -> bool {
+        let entry = self.core().index.find(self.key.hash);
+        entry.map(FoundEntry::address) == Some(self.entry.address())
     }
 
     /// Changes a value of one word in place.
@@ -234,6 +238,7 @@ impl<'t> RmwAttempt<'t, '_> {
         let word = record.value_word(layout::<K, V>());
         let width = V::WIDTH.expect("a word has a width");
         let (core, key, logger) = (self.core(), self.key, self.tools.logger());
+        let this = &*self;
         // Acquire: pairs with the Release of the writer that stored the value.
         let current = word.load(Ordering::Acquire);
         let step = change.apply(Some(&current.to_le_bytes()[..width]), |new| {
@@ -242,8 +247,8 @@ impl<'t> RmwAttempt<'t, '_> {
                 return Ok(WordChange::Frozen);
             };
             check_value::<V>(core, new)?;
-            let swap = || {
-                if !self.may_change_in_place(record, layout::<K, V>()) {
+            let swap = move || {
+                if !this.may_change_in_place(record, layout::<K, V>()) {
                     return WordChange::Overtaken;
                 }
                 // Release: pairs with the Acquire of readers.
@@ -251,11 +256,10 @@ impl<'t> RmwAttempt<'t, '_> {
                 let swap = word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
                 if swap.is_ok() { WordChange::Done } else { WordChange::Overtaken }
             };
-            let description = || KeyChange::Put(new, record.expiry(layout::<K, V>()));
+            let description = move || KeyChange::Put(new, record.expiry(layout::<K, V>()));
             match logged(core, logger, key, (description, swap)) {
                 Ok(changed) => Ok(changed),
-                Err(NotAppended::NoSpace(space)) => Ok(WordChange::NoWalSpace(space)),
-                Err(NotAppended::Refused(error)) => Err(error),
+                Err(why) => why.into_space().map(WordChange::NoWalSpace),
             }
         })?;
         Ok(Some(match step {
@@ -263,9 +267,7 @@ impl<'t> RmwAttempt<'t, '_> {
             Some(WordChange::Done) => Attempt::Done(true),
             Some(WordChange::Overtaken) => Attempt::Blocked(Blocked::Overtaken),
             Some(WordChange::Frozen) => Attempt::Blocked(Blocked::Frozen(address)),
-            Some(WordChange::NoWalSpace(space)) => {
-                Attempt::Blocked(Blocked::NoWalSpace(Box::new(space)))
-            }
+            Some(WordChange::NoWalSpace(space)) => Attempt::Blocked(Blocked::NoWalSpace(space)),
         }))
     }
 
@@ -402,12 +404,12 @@ impl<'t> RmwAttempt<'t, '_> {
 }
 
 /// The result of a change of one word.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum WordChange {
     Done,
     Overtaken,
     Frozen,
-    NoWalSpace(Space),
+    NoWalSpace(Box<Space>),
 }
 
 impl TakesEffect for WordChange {

@@ -39,6 +39,7 @@ use crate::store::record::find::{InMemory, RecordSource, find_in};
 use crate::store::table::TableRef;
 use crate::store::wal::{KeyChange, logged_try};
 use kvick_io::sync::atomic::Ordering;
+use std::cell::RefCell;
 use std::marker::PhantomData;
 
 /// Sets the expiry of one key.
@@ -92,8 +93,10 @@ pub(in crate::store) fn set_expiry_in(
     (tools, moment): (&mut OperationContext<'_>, &Moment<'_>),
 ) -> Result<Attempt<bool>> {
     let logger = tools.logger();
+    let tools = &RefCell::new(tools);
     with_retries(|| {
-        let change = || {
+        let change = move || {
+            let tools = &mut **tools.borrow_mut();
             // Under the stripe of the key: it is the entry of the newest change.
             let Some(entry) = core.index.find(key.hash) else {
                 core.table.check()?;

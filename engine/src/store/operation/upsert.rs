@@ -5,7 +5,7 @@ use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
 use crate::codec::{Expires, Key, Value};
 use crate::hybrid_log::Region;
-use crate::record::{ExpiryWord, Layout, NewRecord, RecordKind, ValueState};
+use crate::record::{ExpiryWord, Layout, NewRecord, RecordKind, Shape, ValueState};
 use crate::statistics::Counter;
 use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
@@ -13,7 +13,7 @@ use crate::store::expiry::Expiry;
 use crate::store::limits::{key_too_long, value_too_long};
 use crate::store::moment::Moment;
 use crate::store::operation::attempt::EntrySnapshot;
-use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, layout};
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types};
 use crate::store::operation::future::{BlindWrite, Operation};
 use crate::store::operation::pending::Scattered;
 use crate::store::record::append::{Link, append_in, with_retries};
@@ -185,7 +185,7 @@ pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
     let value = encode_value::<V>(value)?;
     let value = value.as_ref();
     check_value::<V>(core, value)?;
-    let step = upsert_in(core, layout::<K, V>(), key, (value, expiry), (&tools, moment))?;
+    let step = upsert_in(core, Types::<K, V>::default(), key, (value, expiry), (&tools, moment))?;
     if let Attempt::Done(_) = step {
         tools.counters.add(Counter::Upserts, 1);
         tools.serial.advance();
@@ -197,13 +197,13 @@ pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
 #[inline(always)]
 pub(in crate::store) fn upsert_in(
     core: TableRef<'_>,
-    layout: Layout,
+    shape: impl Shape,
     key: HashedKey<'_>,
     (value, expiry): (&[u8], ExpiryWord),
     (tools, moment): (&OperationContext<'_>, &Moment<'_>),
 ) -> Result<Attempt<Previous>> {
     let mut record = NewRecord { key: key.bytes, value, content: RecordKind::Value, expiry };
-    if is_too_long(core, layout, key.bytes, value) {
+    if is_too_long(core, shape.layout(), key.bytes, value) {
         // A blind write does not depend on the old value, so it uses the same version for all
         // states.
         let version = EntrySnapshot { newest: Address::NONE, state: None };
@@ -224,7 +224,7 @@ pub(in crate::store) fn upsert_in(
     }
     with_retries(|| {
         let put = (KeyChange::Put(value, expiry), moment);
-        let change = || upsert_once(core, layout, (key.hash, record), tools, moment);
+        let change = move || upsert_once(core, shape, (key.hash, record), tools, moment);
         logged_try(core, tools.logger(), key, put, change)
     })
 }
@@ -233,7 +233,7 @@ pub(in crate::store) fn upsert_in(
 #[inline(always)]
 fn upsert_once(
     core: TableRef<'_>,
-    layout: Layout,
+    shape: impl Shape,
     (hash, record): (KeyHash, NewRecord<'_>),
     tools: &OperationContext<'_>,
     moment: &Moment<'_>,
@@ -241,6 +241,7 @@ fn upsert_once(
     let Some(entry) = entry_of(core, hash)? else {
         return Ok(None);
     };
+    let layout = shape.layout();
     let found = find_in(core, layout, (entry.address(), record.key), tools.guard);
     if let RecordSource::InMemory(current @ InMemory { region: Region::Mutable, .. }) = found
         && record.content == RecordKind::Value

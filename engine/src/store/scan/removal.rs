@@ -13,7 +13,7 @@ use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
 use crate::hybrid_log::{Region, Room};
-use crate::log::{NotAppended, Space};
+use crate::log::Space;
 use crate::record::{ExpiryWord, HasLayout, NewRecord, RecordKind};
 use crate::statistics::Counter;
 use crate::store::context::OperationContext;
@@ -43,7 +43,7 @@ enum Blocked {
     /// Another operation has changed the chain.
     Lost,
     /// The write-ahead log has no space for the entry of the deletion.
-    NoWalSpace(Space),
+    NoWalSpace(Box<Space>),
     /// The scan has expired, so its records may have changed in place. Or the write-ahead log
     /// refuses the entry.
     Failed(Error),
@@ -109,7 +109,7 @@ async fn remove_in_memory<S: HasLayout>(
         match blocked {
             Some(Blocked::Barrier) => core.cut_over().await?,
             Some(Blocked::NoRoom(room)) => core.log.allocator().wait_for_space(room).await?,
-            Some(Blocked::NoWalSpace(space)) => core.wal()?.wait_for(space).await?,
+            Some(Blocked::NoWalSpace(space)) => core.wal()?.wait_for(*space).await?,
             Some(Blocked::Failed(error)) => return Err(error),
             Some(Blocked::Lost) | None => yield_once().await,
         }
@@ -148,8 +148,11 @@ fn try_once<S: HasLayout>(
     let link = || append_record::<S>(core, entry, tombstone, tools.guard, tools.counters);
     let linked = match logged(core, tools.logger(), key, (|| KeyChange::Remove, link)) {
         Ok(linked) => linked,
-        Err(NotAppended::NoSpace(space)) => return Removal::Blocked(Blocked::NoWalSpace(space)),
-        Err(NotAppended::Refused(error)) => return Removal::Blocked(Blocked::Failed(error)),
+        Err(why) => {
+            return Removal::Blocked(
+                why.into_space().map_or_else(Blocked::Failed, Blocked::NoWalSpace),
+            );
+        }
     };
     match linked {
         Link::Linked => {

@@ -26,8 +26,10 @@ pub(in crate::store) fn logged<'c, T: TakesEffect>(
     core: TableRef<'_>,
     logger: Logger<'_>,
     key: HashedKey<'_>,
-    (describe, change): (impl FnOnce() -> KeyChange<'c>, impl FnOnce() -> T),
-) -> Result<T, NotAppended> {
+    (describe, change): (impl FnOnce() -> KeyChange<'c> + Copy, impl FnOnce() -> T + Copy),
+) -> Result<T, Box<NotAppended>> {
+    // The closures are copied for the call. So the values that they hold stay in registers without
+    // this log.
     match &core.store.wal {
         Some(wal) if wal.is_live() => log_change(wal, core, logger, key, (describe(), change)),
         _ => Ok(change()),
@@ -44,11 +46,11 @@ pub(in crate::store) fn logged_step(
     logger: Logger<'_>,
     key: HashedKey<'_>,
     description: KeyChange<'_>,
-    change: impl FnOnce() -> Attempt<bool>,
+    change: impl FnOnce() -> Attempt<bool> + Copy,
 ) -> Result<Attempt<bool>> {
-    match logged(core, logger, key, (|| description, change)) {
+    match logged(core, logger, key, (move || description, change)) {
         Ok(step) => Ok(step),
-        Err(why) => unlogged(why),
+        Err(why) => unlogged(*why),
     }
 }
 
@@ -62,19 +64,19 @@ pub(in crate::store) fn logged_try<T>(
     logger: Logger<'_>,
     key: HashedKey<'_>,
     (description, moment): (KeyChange<'_>, &Moment<'_>),
-    change: impl FnOnce() -> Result<Option<Attempt<T>>>,
+    change: impl FnOnce() -> Result<Option<Attempt<T>>> + Copy,
 ) -> Result<Option<Attempt<T>>>
 where
     Attempt<T>: TakesEffect,
 {
-    let describe = || {
+    let describe = move || {
         // Before the lock.
         moment.prepare(core.table.layout);
         description
     };
     match logged(core, logger, key, (describe, change)) {
         Ok(step) => step,
-        Err(why) => unlogged(why).map(Some),
+        Err(why) => unlogged(*why).map(Some),
     }
 }
 
@@ -85,12 +87,13 @@ fn log_change<T: TakesEffect>(
     logger: Logger<'_>,
     HashedKey { bytes: key, hash }: HashedKey<'_>,
     (description, change): (KeyChange<'_>, impl FnOnce() -> T),
-) -> Result<T, NotAppended> {
+) -> Result<T, Box<NotAppended>> {
     let session = progress(wal, logger)?;
     let table = core.table.number;
     let (session, until) = session.unzip();
     let entry = WalEntry::Change { table, key, change: description, session };
-    let changed = wal.log_change(hash, &entry, logger.guard, (change, T::took_effect))?;
+    let changed =
+        wal.log_change(hash, &entry, logger.guard, (change, T::took_effect)).map_err(Box::new)?;
     if let (Some(until), Some(ledger)) = (until, logger.account())
         && changed.took_effect()
     {
@@ -119,10 +122,7 @@ fn progress(
 /// Returns the step of an attempt whose change had no space in the write-ahead log.
 #[cold]
 fn unlogged<T>(why: NotAppended) -> Result<Attempt<T>> {
-    match why {
-        NotAppended::NoSpace(space) => Ok(Attempt::Blocked(Blocked::NoWalSpace(Box::new(space)))),
-        NotAppended::Refused(error) => Err(error),
-    }
+    why.into_space().map(|space| Attempt::Blocked(Blocked::NoWalSpace(space)))
 }
 
 impl TakesEffect for Attempt<Previous> {
