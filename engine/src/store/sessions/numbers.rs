@@ -25,6 +25,11 @@ impl Numbers {
         free.into_iter().chain(self.put_off.nth(0)).min()
     }
 
+    /// Returns the number of free numbers that were taken up to this counter.
+    pub(super) fn free_taken(&self, counter: u64) -> u64 {
+        (counter - self.start()).min(self.free.len())
+    }
+
     /// Applies the counter to the numbers.
     pub(super) fn take_in(&mut self, counter: u64) {
         self.free.remove_lowest(counter - self.start());

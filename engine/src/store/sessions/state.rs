@@ -95,20 +95,19 @@ struct Logging {
     until: u64,
     /// It has an entry with a commit point, or of a change.
     has_entry: bool,
-    /// It lacks the name or the offset.
-    lacks_text: bool,
+    /// It lacks the name, the offset, or an operation with an excluded number that has changed
+    /// nothing. Only an entry with a commit point tells that this one is done.
+    lacks_point: bool,
     /// It lacks the begin of a session with a name.
     begins: bool,
-    /// A number was excluded since the last entry with a commit point. If its operation changes
-    /// nothing, only another such entry tells that it is done.
-    had_gaps: bool,
+    /// The number of the last change that has an entry.
+    last: u64,
 }
 
 impl Logging {
     /// Returns the state after an entry with a commit point.
     fn after(point: &CommitPoint) -> Self {
-        let had_gaps = !point.excluded.is_empty();
-        Self { until: point.until, has_entry: true, had_gaps, ..Self::default() }
+        Self { until: point.until, has_entry: true, ..Self::default() }
     }
 }
 
@@ -171,9 +170,8 @@ impl SessionState {
         let numbers = Numbers { top: point.until, free, put_off: Serials::default() };
         counter.set_serial(numbers.start());
         let (version, name, offset) = (point.version, point.name.clone(), point.offset.clone());
-        let had_gaps = !point.excluded.is_empty();
-        let (until, lacks_text) = (point.until, point.has_text());
-        let logging = Logging { until, lacks_text, had_gaps, ..Logging::default() };
+        let (until, lacks_point) = (point.until, !point.is_empty());
+        let logging = Logging { until, lacks_point, ..Logging::default() };
         let state = State {
             numbers,
             version,
@@ -227,25 +225,26 @@ impl SessionState {
         offset.bytes.extend_from_slice(bytes);
         (offset.serial, offset.count) = (serial, offset.count.saturating_add(1));
         state.offset_version = version;
-        state.logging.lacks_text = true;
+        state.logging.lacks_point = true;
         Ok(state.asked_in)
     }
 
-    /// Passes the commit point of all operations so far to `log`, if the write-ahead log lacks the
-    /// name or the offset. Also passes whether the session begins with it.
-    pub(in crate::store) fn log_text<E>(
+    /// Passes the commit point of all operations so far to `log`, if the write-ahead log lacks
+    /// something that only it tells. Also passes whether the session begins with it.
+    pub(in crate::store) fn log_point<E>(
         &self,
         log: impl FnOnce(CommitPoint, bool) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         let mut state = self.state();
-        let Logging { lacks_text, begins, .. } = state.logging;
-        if lacks_text || begins {
-            let counter = self.counter.serial();
+        let counter = self.counter.serial();
+        state.take_in(counter);
+        let Logging { lacks_point, begins, .. } = state.logging;
+        if lacks_point || begins {
             let point = state.present(counter);
             log(point.clone(), begins)?;
             // Nothing keeps an empty point. Then the entry of the first change has the name.
             state.logging = if point.is_empty() {
-                Logging { lacks_text: false, begins: false, ..state.logging }
+                Logging { lacks_point: false, begins: false, ..state.logging }
             } else {
                 Logging::after(&point)
             };
@@ -257,7 +256,7 @@ impl SessionState {
     pub(in crate::store) fn next_entry(&self, deferred: Option<u64>) -> SessionEntry {
         let mut state = self.state();
         let counter = self.counter.serial();
-        state.numbers.take_in(counter);
+        state.take_in(counter);
         let Logging { until, has_entry, .. } = state.logging;
         let numbers = &state.numbers;
         let serial = deferred.unwrap_or_else(|| numbers.nth(counter + 1));
@@ -270,17 +269,20 @@ impl SessionState {
         SessionEntry { serial, excluded, name, until: until.max(highest) }
     }
 
-    /// Records that the write-ahead log has an entry with the numbers up to `until`.
-    pub(in crate::store) fn note_logged(&self, until: u64) {
+    /// Records that the write-ahead log has the entry of operation `serial`, with the numbers up to
+    /// `until`.
+    pub(in crate::store) fn note_logged(&self, serial: u64, until: u64) {
         let mut state = self.state();
-        state.logging = Logging { until, has_entry: true, ..state.logging };
+        state.logging = Logging { until, has_entry: true, last: serial, ..state.logging };
     }
 
     /// Returns whether the session begins with the [present](Self::present) commit point, if the
     /// write-ahead log lacks this point.
     pub(in crate::store) fn lacks_entry_of(&self, point: &CommitPoint) -> Option<bool> {
-        let Logging { until, has_entry, lacks_text, begins, had_gaps } = self.state().logging;
-        let has_all = has_entry && !lacks_text && !had_gaps && until == point.until;
+        let mut state = self.state();
+        state.take_in(self.counter.serial());
+        let Logging { until, has_entry, lacks_point, begins, .. } = state.logging;
+        let has_all = has_entry && !lacks_point && until == point.until;
         (!has_all && !point.is_empty()).then_some(begins)
     }
 
@@ -288,9 +290,8 @@ impl SessionState {
     pub(in crate::store) fn note_logged_point(&self, point: &CommitPoint) {
         let mut state = self.state();
         // The session may have set another offset meanwhile.
-        let has_text = state.offset == point.offset;
-        let lacks_text = state.logging.lacks_text && !has_text;
-        state.logging = Logging { lacks_text, ..Logging::after(point) };
+        let lacks_point = state.logging.lacks_point && state.offset != point.offset;
+        state.logging = Logging { lacks_point, ..Logging::after(point) };
     }
 
     /// Returns whether the session was forgotten. No checkpoint has it any more.
@@ -318,7 +319,7 @@ impl SessionState {
     pub(crate) fn upcoming_many(&self, count: usize) -> Vec<u64> {
         let mut state = self.state();
         let counter = self.counter.serial();
-        state.numbers.take_in(counter);
+        state.take_in(counter);
         let Numbers { top, free, .. } = &state.numbers;
         free.iter().chain(top + 1..).take(count).collect()
     }
@@ -377,25 +378,26 @@ impl SessionState {
     /// Returns a number for an operation that later operations will overtake.
     pub(in crate::store) fn put_off(&self) -> u64 {
         let mut state = self.state();
-        state.numbers.take_in(self.counter.serial());
+        state.take_in(self.counter.serial());
         let serial = state.numbers.put_off();
-        state.logging.had_gaps = true;
         self.counter.set_serial(state.numbers.start());
         serial
     }
 
     /// Records that a put-off operation takes effect, under the caller's guard.
     pub(in crate::store) fn catch_up(&self, serial: u64) {
-        let was_put_off = self.state().numbers.put_off.remove(serial);
+        let mut state = self.state();
+        let was_put_off = state.numbers.put_off.remove(serial);
         assert!(was_put_off, "operation {serial} was put off, once");
+        state.logging.lacks_point |= state.logging.last != serial;
     }
 
     /// Records that a put-off operation will not take effect. Another operation may take its
     /// number.
     pub(in crate::store) fn give_up(&self, serial: u64) {
         let mut state = self.state();
+        state.take_in(self.counter.serial());
         let numbers = &mut state.numbers;
-        numbers.take_in(self.counter.serial());
         if numbers.put_off.remove(serial) {
             numbers.free.insert(serial);
             self.counter.set_serial(numbers.start());
@@ -438,6 +440,19 @@ impl Kept {
 }
 
 impl State {
+    /// Applies the counter to the numbers.
+    fn take_in(&mut self, counter: u64) {
+        // A change applies it before its entry. So of the free numbers taken since, the entry has
+        // at most one.
+        let is_silent = match self.numbers.free_taken(counter) {
+            0 => false,
+            1 => self.numbers.free.nth(0) != Some(self.logging.last),
+            _ => true,
+        };
+        self.logging.lacks_point |= is_silent;
+        self.numbers.take_in(counter);
+    }
+
     fn present(&self, counter: u64) -> CommitPoint {
         let Numbers { top, free, put_off } = &self.numbers;
         let mut free = free.clone();

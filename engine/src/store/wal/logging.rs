@@ -88,22 +88,22 @@ fn log_change<T: TakesEffect>(
     HashedKey { bytes: key, hash }: HashedKey<'_>,
     (description, change): (KeyChange<'_>, impl FnOnce() -> T),
 ) -> Result<T, Box<NotAppended>> {
-    let session = progress(wal, logger)?;
-    let table = core.table.number;
-    let (session, until) = session.unzip();
+    let (session, until) = progress(wal, logger)?.unzip();
+    let (table, serial) = (core.table.number, session.as_ref().map(|session| session.serial));
     let entry = WalEntry::Change { table, key, change: description, session };
     let changed =
         wal.log_change(hash, &entry, logger.guard, (change, T::took_effect)).map_err(Box::new)?;
-    if let (Some(until), Some(ledger)) = (until, logger.account())
+    if let (Some(serial), Some(until), Some(ledger)) = (serial, until, logger.account())
         && changed.took_effect()
     {
-        ledger.note_logged(until);
+        ledger.note_logged(serial, until);
     }
     Ok(changed)
 }
 
 /// Returns the part of an entry that is about the session of its operation, and the highest number
-/// that the log has with it. Logs the name and the offset of the session first, if they are new.
+/// that the log has with it. Logs the commit point of the session first, if no entry of a change
+/// tells it.
 fn progress(
     wal: &WriteAheadLog,
     logger: Logger<'_>,
@@ -111,7 +111,7 @@ fn progress(
     let Some((ledger, id)) = logger.account().and_then(|it| Some((it, it.kept_id()?))) else {
         return Ok(None);
     };
-    ledger.log_text(|point, begins| {
+    ledger.log_point(|point, begins| {
         wal.log_entry(&WalEntry::Session { id, point, begins }, logger.guard)
     })?;
     let SessionEntry { serial, excluded, name, until } =

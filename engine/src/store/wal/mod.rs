@@ -19,8 +19,10 @@
 //!    the change to its entry. So a replay in the order of the log leaves each key as it was.
 //! 2. The entries of one session are in the order of its operations, since a session does one at a
 //!    time. An entry has the number of its operation, and the numbers that were put off since the
-//!    entry before. So the recovered point of a session has exactly the operations whose changes
-//!    are there, and operations between them that changed nothing.
+//!    entry before. An operation of a number that was put off may change nothing: then the whole
+//!    commit point comes before the next change. So the recovered point of a session has the
+//!    operations whose changes are there, those with lower numbers that had ended before one of
+//!    these, and no others that have changed anything.
 //! 3. An entry is below the cut exactly if its change belongs to the ended version: both are under
 //!    one guard, and the barrier waits for all guards.
 //! 4. The log is durable up to the cut before the checkpoint is published. So entries of a later
@@ -42,4 +44,5 @@ mod write_ahead_log;
 
 pub(in crate::store) use entry::KeyChange;
 pub(in crate::store) use logging::{TakesEffect, logged, logged_step, logged_try};
+pub(crate) use replay::ReplayedTables;
 pub(crate) use write_ahead_log::WriteAheadLog;

@@ -27,8 +27,9 @@ struct Run {
     recovered: Option<CommitPoint>,
     /// The operations whose changes a checkpoint has.
     kept: BTreeSet<u64>,
-    /// The operation of each entry of a change, by the place of the entry.
-    changed: Vec<(usize, u64)>,
+    /// The operation of each entry of a change, by the place of the entry, and all with lower
+    /// numbers that had ended before it.
+    changed: Vec<(usize, u64, BTreeSet<u64>)>,
     done: BTreeSet<u64>,
     /// The entries at the last `sync`, and what was done by then.
     synced: (usize, BTreeSet<u64>),
@@ -37,8 +38,7 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let counter: Arc<CachePadded<SerialCounter>> = Arc::default();
-        let id = SessionId::named(NAME).expect("a name");
-        let state = SessionState::named((id, NAME), Arc::clone(&counter));
+        let state = Self::begun(&counter);
         let (log, changed, kept, done) = Default::default();
         let synced = Default::default();
         Self {
@@ -54,6 +54,11 @@ impl Run {
         }
     }
 
+    /// Returns the session that has done nothing.
+    fn begun(counter: &Arc<CachePadded<SerialCounter>>) -> SessionState {
+        SessionState::named((Self::id(), NAME), Arc::clone(counter))
+    }
+
     fn id() -> SessionId {
         SessionId::named(NAME).expect("a name")
     }
@@ -61,15 +66,15 @@ impl Run {
     /// Logs an operation that changes something. Returns its number.
     fn log_change(&mut self, deferred: Option<u64>) -> u64 {
         let log = &mut self.log;
-        let logged = self.state.log_text::<()>(|point, begins| {
+        let logged = self.state.log_point::<()>(|point, begins| {
             log.push(Entry::Session(point, begins));
             Ok(())
         });
         logged.expect("there is space");
         let SessionEntry { serial, excluded, name, until } = self.state.next_entry(deferred);
-        self.changed.push((self.log.len(), serial));
+        self.changed.push((self.log.len(), serial, self.done.range(..serial).copied().collect()));
         self.log.push(Entry::Change(SessionProgress { id: Self::id(), serial, excluded, name }));
-        self.state.note_logged(until);
+        self.state.note_logged(serial, until);
         serial
     }
 
@@ -103,6 +108,17 @@ impl Run {
                     }
                     _ => self.state.give_up(serial),
                 }
+            }
+            // The session is dropped and resumed.
+            9 if self.put_off.is_empty() && random.chance(0.3) => {
+                let before = std::mem::replace(&mut self.state, Self::begun(&Arc::default()));
+                let waiting = SessionState::waiting(&Arc::new(before));
+                self.counter = Arc::default();
+                self.state = if waiting.point.is_empty() {
+                    Self::begun(&self.counter)
+                } else {
+                    SessionState::resumed(Self::id(), waiting, Arc::clone(&self.counter))
+                };
             }
             9 => {
                 let point = self.state.present();
@@ -141,9 +157,11 @@ impl Run {
 
     fn check(&self, entries: usize) -> CommitPoint {
         let point = self.replayed(entries);
-        for (place, serial) in &self.changed {
+        for (place, serial, before) in &self.changed {
             let is_there = *place < entries;
             assert_eq!(point.covers(*serial), is_there, "operation {serial}: {point:?}");
+            let lost = before.iter().find(|earlier| is_there && !point.covers(**earlier));
+            assert_eq!(lost, None, "it had ended before operation {serial}: {point:?}");
         }
         for serial in &self.kept {
             assert!(point.covers(*serial), "the checkpoint has operation {serial}: {point:?}");
@@ -168,13 +186,13 @@ impl Run {
         let point = self.check(entries);
         let counter: Arc<CachePadded<SerialCounter>> = Arc::default();
         let state = if point.is_empty() {
-            SessionState::named((Self::id(), NAME), Arc::clone(&counter))
+            Self::begun(&counter)
         } else {
             SessionState::resumed(Self::id(), Waiting::new(point.clone()), Arc::clone(&counter))
         };
         let mut log = self.log;
         log.truncate(entries);
-        let changed = self.changed.into_iter().filter(|(place, _)| *place < entries).collect();
+        let changed = self.changed.into_iter().filter(|(place, ..)| *place < entries).collect();
         let done = self.done.into_iter().filter(|serial| point.covers(*serial)).collect();
         let synced = (self.synced.0.min(entries), BTreeSet::new());
         Self { counter, state, put_off: Vec::new(), log, changed, done, synced, ..self }
