@@ -8,17 +8,26 @@
 //! which makes it ready. A future that is dropped while it waits for the device leaves only a read
 //! whose bytes are discarded.
 
-/// Declares a named future over one operation, with the presentation of its output.
+/// Declares a named future over one operation, and how it presents the output if not as it is.
 macro_rules! operation_future {
     (
         $(#[$doc:meta])*
-        $name:ident<$($extra:ident),*> [$($bounds:tt)*] ($operation:ty) -> $output:ty,
+        $name:ident<$($extra:ident),*> [$($bounds:tt)*] ($operation:ty) -> $output:ty
+    ) => {
+        operation_future! {
+            $(#[$doc])*
+            $name<$($extra),*> [$($bounds)*] ($operation) -> $output => $output, |output| output
+        }
+    };
+    (
+        $(#[$doc:meta])*
+        $name:ident<$($extra:ident),*> [$($bounds:tt)*] ($operation:ty) -> $held:ty => $output:ty,
         $present:expr
     ) => {
         $(#[$doc])*
         #[must_use = "futures do nothing unless you `.await` or poll them"]
         pub struct $name<'a, K: Key + ?Sized, V: Value + ?Sized, $($extra),*>(
-            pub(super) OperationFuture<'a, $operation>,
+            pub(super) OperationFuture<'a, $operation, $held>,
         );
 
         impl<K: Key + ?Sized, V: Value + ?Sized, $($extra),*> Future
@@ -50,7 +59,6 @@ mod owning;
 mod read;
 mod write;
 
-pub use durable::Durable;
 pub use expiry::{Expiry, InsertWith, SetExpiry, UpsertWith};
 pub use owning::{Replace, Rmw, Take};
 pub use read::{Contains, Read, ReadWith, TryRead};

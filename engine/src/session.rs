@@ -16,6 +16,7 @@ pub use place::{Borrowed, Owned, Place};
 
 use crate::base::error::{Error, Result};
 use crate::codec::{Key, Value};
+use crate::config::Acknowledge;
 use crate::lifecycle::StoreLifecycle;
 use crate::store::context::ExecutionContext;
 use crate::store::operation::store_ref::StoreRef;
@@ -185,6 +186,19 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
         // This is not an `async fn`: it would hold the session, which is not `Sync`.
         let Account(table, ledger) = self.place.account();
         async move { table.store().sync(Some(ledger)).await }
+    }
+
+    /// Sets when the writes of this session are ready from now on: when they have taken effect in
+    /// memory, or when they are durable.
+    ///
+    /// A new session does as the [configuration](crate::Config::acknowledge) says. A single write
+    /// can do otherwise: see [`durable`](crate::futures::Upsert::durable) and
+    /// [`in_memory`](crate::futures::Upsert::in_memory). A batch waits once, at its end.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the store has no write-ahead log, and the writes should be durable.
+    pub fn set_acknowledge(&mut self, acknowledge: Acknowledge) -> Result<()> {
+        self.access().set_acknowledge(acknowledge)
     }
 
     /// Waits until a durable checkpoint has all present operations of this session. With a

@@ -1,8 +1,12 @@
 //! Operations that are durable by the write-ahead log.
 
+mod acknowledged;
+mod files;
+
+use futures::StreamExt;
 use kvick::codec::Expiring;
 use kvick::config::{ByteSize, DurableBy};
-use kvick::io::MemoryDirectory;
+use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::block_on;
 use kvick::session::{Expiry, Update};
 use kvick::{Config, Database, ErrorKind, FasterKv};
@@ -357,42 +361,5 @@ fn removals_of_a_scan_and_a_dropped_table_come_back() {
         assert_eq!(new.read(&1).await.expect("read"), None);
         assert_eq!(new.read(&2).await.expect("read").as_deref(), Some(&b"2"[..]));
         database.close().await.expect("closes");
-    });
-}
-
-#[test]
-fn a_store_without_the_log_says_so() {
-    block_on(async {
-        let store = Place::default().open(config().with_durability(DurableBy::Checkpoint)).await;
-        let store = store.expect("opens");
-        let refused = store.upsert(&1, b"one").durable().await.expect_err("no log");
-        assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
-        assert!(refused.to_string().contains("durability"), "{refused}");
-        assert_eq!(store.read(&1).await.expect("read"), None, "nothing was written");
-        assert_eq!(store.sync().await.expect_err("no log").kind(), ErrorKind::InvalidArgument);
-        store.close().await.expect("closes");
-    });
-}
-
-#[test]
-fn the_log_must_be_that_of_the_store() {
-    block_on(async {
-        let (place, other) = (Place::default(), Place::default());
-        for place in [&place, &other] {
-            let store = place.open(config()).await.expect("opens");
-            store.upsert(&1, b"one").await.expect("written");
-            store.close().await.expect("closes");
-        }
-        let without = place.open(config().with_durability(DurableBy::Checkpoint)).await;
-        assert_eq!(without.expect_err("it has one").kind(), ErrorKind::InvalidArgument);
-        let mixed = Place { store: place.store.clone(), wal: other.wal.clone() };
-        let error = mixed.open(config()).await.expect_err("of another store");
-        assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
-        let lost = Place { store: place.store.clone(), wal: MemoryDirectory::new() };
-        let error = lost.open(config()).await.expect_err("it is missing");
-        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
-        let store = place.open(config()).await.expect("opens");
-        assert_eq!(store.read(&1).await.expect("read").as_deref(), Some(&b"one"[..]));
-        store.close().await.expect("closes");
     });
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kvick::checkpoint::Durability;
-use kvick::config::{ByteSize, DurableBy};
+use kvick::config::{Acknowledge, ByteSize, DurableBy};
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
 use kvick::session::Update;
@@ -322,8 +322,13 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     let id = session.id();
     let first_key = 1000 * number_of(id);
     let mut contents = ledgers.lock().contents();
+    let waits = log.is_some() && random.chance(0.3);
+    let waits = log.is_some() && random.chance(0.3);
+    if waits {
+        session.set_acknowledge(Acknowledge::Durable).expect("there is a log");
+    }
     for _ in 0..STEPS {
-        let key = first_key + random.below(KEYS);
+        let (key, mut last) = (first_key + random.below(KEYS), None);
         if let Some(acknowledged) = log.as_ref().filter(|_| random.chance(0.2)) {
             session.sync().await.expect("a sound disk");
             acknowledged.lock().points.insert(id, session.commit_point());
@@ -336,7 +341,8 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
             }
             3 => pause(&site, &mut random).await,
             4..6 => {
-                batch::<K, V>(&mut session, &ledgers, &mut contents, (first_key, &mut random)).await
+                let keys = (first_key, &mut random);
+                last = batch::<K, V>(&mut session, &ledgers, &mut contents, keys).await;
             }
             _ => {
                 let (key, effect) = draw::<V>(key, &mut random);
@@ -349,11 +355,16 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
                 assert!(done || !ended, "a finished operation has its number");
                 assert!(!done || session.serial() == serial, "the operation has the next number");
                 if done {
+                    last = ended.then_some(serial);
                     apply::<V>(&mut contents, key, &effect);
                 } else {
                     ledgers.lock().forget(id, &[serial]);
                 }
             }
+        }
+        if let (true, Some(last), Some(acknowledged)) = (waits, last, &log) {
+            assert!(session.commit_point().until >= last, "{last} is durable");
+            acknowledged.lock().points.insert(id, session.commit_point());
         }
     }
     // A power failure runs no destructor either.
@@ -380,8 +391,7 @@ async fn crowd<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     std::mem::forget(sessions);
 }
 
-/// Returns a number for a session. Two sessions are unlikely to share it, or the keys that follow
-/// it.
+/// Returns a number for a session. Two sessions are unlikely to share it, or the keys after it.
 fn number_of(id: kvick::session::Id) -> u64 {
     let text = id.to_string();
     let hash = text.bytes().fold(7_u64, |hash, byte| hash.wrapping_mul(31) + u64::from(byte));
@@ -417,13 +427,13 @@ async fn operate<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
 }
 
 /// Writes several keys in one batch, each once. A dropped batch has done some of its keys, and the
-/// numbers of the others come next.
+/// numbers of the others come next. Returns the number of the last key if the batch has ended.
 async fn batch<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     session: &mut Session<K, V>,
     ledgers: &Shared<Ledgers<V>>,
     contents: &mut BTreeMap<u64, V::Owned>,
     (first_key, random): (u64, &mut Random),
-) {
+) -> Option<u64> {
     let id = session.id();
     let count = 2 + random.below(KEYS - 2);
     let numbers: Vec<u64> = (first_key..first_key + count).collect();
@@ -457,6 +467,7 @@ async fn batch<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
         }
     }
     ledgers.lock().forget(id, &undone);
+    serials.last().copied().filter(|_| ended)
 }
 
 async fn all_at_once<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(

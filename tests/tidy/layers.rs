@@ -75,7 +75,7 @@ const ENGINE: [(&str, &str); 30] = [
     ("inspect", "base manifest record config hybrid_log store checkpoint"),
     ("backup", "base manifest config hybrid_log opening store checkpoint recovery inspect"),
     ("lifecycle", "base record config opening store checkpoint compaction recovery"),
-    ("session", "codec base store futures lifecycle"),
+    ("session", "codec base config store futures lifecycle"),
     ("scan", "base codec record store lifecycle"),
     ("feed", "base codec store lifecycle"),
     (

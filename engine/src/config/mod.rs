@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use self::backend::Backend;
 pub use self::byte_size::ByteSize;
 pub(crate) use self::geometry::{Geometry, buffer_share, largest_memory, least_page_share};
-pub use self::wal_sizes::DurableBy;
+pub use self::wal_sizes::{Acknowledge, DurableBy};
 use crate::base::error::{Error, Result};
 use crate::base::kinds::CheckpointKind;
 
@@ -161,6 +161,14 @@ pub struct Config {
     /// An opening recovers the newest checkpoint, and repeats the operations after it. A store that
     /// has a write-ahead log keeps it.
     pub durability: DurableBy,
+    /// The moment at which writes are ready: `memory`, or `durable` in a store with a write-ahead
+    /// log. Default: `memory`.
+    ///
+    /// With `durable`, each write waits for a commit, which writes of many tasks share. A batch
+    /// waits once, at its end. Single writes can choose: see
+    /// [`durable`](crate::futures::Upsert::durable) and
+    /// [`in_memory`](crate::futures::Upsert::in_memory).
+    pub acknowledge: Acknowledge,
     /// The directory of the write-ahead log, on another device for example. Default: `wal` in the
     /// directory of the store.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,7 +213,8 @@ pub struct Config {
     pub checkpoint_kind: CheckpointKind,
     /// Takes a checkpoint of all changes since the last one when the store is closed.
     ///
-    /// Otherwise changes that no checkpoint has are lost when the store is closed. Default: true.
+    /// Otherwise changes that no checkpoint has are lost when the store is closed, unless it has a
+    /// write-ahead log. Default: true.
     pub checkpoint_on_close: bool,
     /// The number of checkpoints that are kept, 1 to 1024.
     ///
@@ -294,6 +303,7 @@ impl Default for Config {
             depth: 256,
             io_threads: 16,
             durability: DurableBy::Checkpoint,
+            acknowledge: Acknowledge::Memory,
             wal_directory: None,
             wal_memory: ByteSize::mib(32),
             wal_size: ByteSize::gib(1),
@@ -342,6 +352,7 @@ impl Config {
         with_depth: depth = u32 => depth;
         with_io_threads: io_threads = u32 => io_threads;
         with_durability: durability = DurableBy => durability;
+        with_acknowledge: acknowledge = Acknowledge => acknowledge;
         with_wal_directory: wal_directory = impl Into<Option<PathBuf>> => wal_directory.into();
         with_wal_memory: wal_memory = ByteSize => wal_memory;
         with_wal_size: wal_size = ByteSize => wal_size;

@@ -1,4 +1,5 @@
-//! The cause that makes operations durable, and the sizes of the write-ahead log.
+//! The cause that makes operations durable, when writes are ready, and the sizes of the
+//! write-ahead log.
 
 use super::{ByteSize, Config};
 use crate::base::error::{Error, Result};
@@ -28,7 +29,27 @@ pub enum DurableBy {
     Wal,
 }
 
+/// The moment at which a write is ready; in text, its name in lower case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Acknowledge {
+    /// When it has taken effect in memory. A form of it waits until it is durable:
+    /// [`durable`](crate::futures::Upsert::durable).
+    #[default]
+    Memory,
+    /// When it survives a crash. A form of it does not wait for that:
+    /// [`in_memory`](crate::futures::Upsert::in_memory).
+    Durable,
+}
+
 impl Config {
+    /// Returns whether writes are ready when they are durable.
+    #[inline(always)]
+    pub(crate) fn acknowledges_durably(&self) -> bool {
+        self.acknowledge == Acknowledge::Durable
+    }
+
     /// Returns whether the store has a write-ahead log.
     pub(crate) fn has_wal(&self) -> bool {
         self.durability == DurableBy::Wal
@@ -40,10 +61,10 @@ impl Config {
         ByteSize::new(1 << part.ilog2())
     }
 
-    /// Returns the bytes of the longest value whose entry fits in the write-ahead log, beside a key
-    /// of `key` bytes. The log takes an entry of half of its pages at once.
-    pub(super) fn wal_value_most(&self, key: u64) -> u64 {
-        (self.wal_memory.bytes() * 3 / 8).saturating_sub(key + ENTRY_HEAD)
+    /// Returns the bytes of the longest key and value together whose entry fits in the write-ahead
+    /// log. The log takes an entry of half of its pages at once.
+    pub(super) fn wal_pair_most(&self) -> u64 {
+        self.wal_memory.bytes() * 3 / 8 - ENTRY_HEAD
     }
 
     pub(super) fn check_wal(&self) -> Result<()> {
@@ -52,6 +73,12 @@ impl Config {
         if self.has_wal() && self.cache {
             let what = "a cache drops keys, so its operations are not durable";
             return Err(Error::invalid(format!("durability = wal: {what}; omit one of them")));
+        }
+        if self.acknowledges_durably() && !self.has_wal() {
+            return Err(Error::invalid(
+                "acknowledge = durable: single operations are durable only with a write-ahead \
+                 log; add `durability = \"wal\"`",
+            ));
         }
         Ok(())
     }

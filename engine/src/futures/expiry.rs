@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 
 operation_future! {
     /// Future of [`Session::upsert_with`](crate::Session::upsert_with).
-    UpsertWith<> [V: Expires] (UpsertWithOperation<'a, K, V>) -> Previous, |previous| previous
+    UpsertWith<> [V: Expires] (UpsertWithOperation<'a, K, V>) -> Previous
 }
 
 impl<'a, K: Key + ?Sized, V: Expires + ?Sized> UpsertWith<'a, K, V> {
@@ -28,14 +28,13 @@ impl<'a, K: Key + ?Sized, V: Expires + ?Sized> UpsertWith<'a, K, V> {
         value: &'a V::Item,
         expiry: expiry::Expiry,
     ) -> Self {
-        Self(OperationFuture::new(access, UpsertWithOperation::new(key, value, expiry)))
+        Self(OperationFuture::of_write(access, UpsertWithOperation::new(key, value, expiry)))
     }
 }
 
 operation_future! {
     /// Future of [`Session::insert_with`](crate::Session::insert_with).
-    InsertWith<> [V: Expires] (Modify<'a, K, V, changes::InsertWith<'a, V>>) -> bool,
-    |inserted| inserted
+    InsertWith<> [V: Expires] (Modify<'a, K, V, changes::InsertWith<'a, V>>) -> bool
 }
 
 impl<'a, K: Key + ?Sized, V: Expires + ?Sized> InsertWith<'a, K, V> {
@@ -46,29 +45,29 @@ impl<'a, K: Key + ?Sized, V: Expires + ?Sized> InsertWith<'a, K, V> {
         expiry: expiry::Expiry,
     ) -> Self {
         let change = changes::InsertWith::new(value, expiry);
-        Self(OperationFuture::new(access, Modify::new(key, change)))
+        Self(OperationFuture::of_write(access, Modify::new(key, change)))
     }
 }
 
 operation_future! {
     /// Future of [`Session::expiry`](crate::Session::expiry).
-    Expiry<> [V: Expires] (Read<'a, K, V, KeyExpiry>) -> Option<expiry::Expiry>, |expiry| expiry
+    Expiry<> [V: Expires] (Read<'a, K, V, KeyExpiry>) -> Option<expiry::Expiry>
 }
 
 impl<'a, K: Key + ?Sized, V: Expires + ?Sized> Expiry<'a, K, V> {
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item) -> Self {
-        Self(OperationFuture::new(access, Read::new(key, KeyExpiry)))
+        Self(OperationFuture::of_read(access, Read::new(key, KeyExpiry)))
     }
 }
 
 operation_future! {
     /// Future of [`Session::set_expiry`](crate::Session::set_expiry) and
     /// [`Session::persist`](crate::Session::persist).
-    SetExpiry<> [V: Expires] (SetExpiryOperation<'a, K, V>) -> bool, |was_there| was_there
+    SetExpiry<> [V: Expires] (SetExpiryOperation<'a, K, V>) -> bool
 }
 
 impl<'a, K: Key + ?Sized, V: Expires + ?Sized> SetExpiry<'a, K, V> {
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, expiry: expiry::Expiry) -> Self {
-        Self(OperationFuture::new(access, SetExpiryOperation::new(key, expiry)))
+        Self(OperationFuture::of_write(access, SetExpiryOperation::new(key, expiry)))
     }
 }

@@ -9,24 +9,23 @@ use crate::store::encoding::is_large;
 use crate::store::operation::changes::{self, Form};
 use crate::store::operation::future::OperationFuture;
 use crate::store::operation::modify::Modify;
+use crate::store::operation::pending::acknowledgement::Held;
 use crate::store::operation::read::{Boxed, DecodeValue, Reader};
 use crate::store::operation::store_ref::StoreRef;
 use std::fmt;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// Future of [`Session::rmw`](crate::Session::rmw).
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Rmw<'a, K: Key + ?Sized, V: Value + ?Sized, F>(
-    pub(super) OperationFuture<'a, (&'a K::Item, F)>,
-    PhantomData<fn(&V)>,
+    pub(super) OperationFuture<'a, (&'a K::Item, F), V::Owned>,
 );
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized, F> Rmw<'a, K, V, F> {
     #[inline(always)]
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, update: F) -> Self {
-        Self(OperationFuture::new(access, (key, update)), PhantomData)
+        Self(OperationFuture::of_write(access, (key, update)))
     }
 }
 
@@ -35,7 +34,7 @@ where
     F: FnMut(Option<V::Owned>) -> V::Owned,
 {
     #[inline(always)]
-    fn poll_with<R: Form<V>>(
+    fn poll_with<R: Form<V, Output: Held<V::Owned>>>(
         &mut self,
         form: R,
         context: &mut Context<'_>,
@@ -83,7 +82,7 @@ pub struct Take<'a, K: Key + ?Sized, V: Value + ?Sized>(pub(super) Exchange<'a, 
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Take<'a, K, V> {
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item) -> Self {
-        Self(Exchange(OperationFuture::new(access, (key, None))))
+        Self(Exchange(OperationFuture::of_write(access, (key, None))))
     }
 }
 
@@ -107,7 +106,7 @@ pub struct Replace<'a, K: Key + ?Sized, V: Value + ?Sized>(pub(super) Exchange<'
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Replace<'a, K, V> {
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
-        Self(Exchange(OperationFuture::new(access, (key, Some(value)))))
+        Self(Exchange(OperationFuture::of_write(access, (key, Some(value)))))
     }
 }
 
@@ -125,9 +124,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Replace<'_, K, V> {
     }
 }
 
+/// The future of an operation on a key, and its new value if there is one, that returns the old
+/// one.
+type OnPair<'a, K, V, T> = OperationFuture<'a, (&'a K, Option<&'a V>), Option<T>>;
+
 /// Exchanges the value of a key for a new value (`PUTS`), or for none.
 pub(super) struct Exchange<'a, K: Key + ?Sized, V: Value + ?Sized, const PUTS: bool>(
-    pub(super) OperationFuture<'a, (&'a K::Item, Option<&'a V::Item>)>,
+    pub(super) OnPair<'a, K::Item, V::Item, V::Owned>,
 );
 
 impl<K: Key + ?Sized, V: Value + ?Sized, const PUTS: bool> Exchange<'_, K, V, PUTS> {
@@ -143,7 +146,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized, const PUTS: bool> Exchange<'_, K, V, PU
         &mut self,
         reader: R,
         context: &mut Context<'_>,
-    ) -> Poll<Result<Option<R::Output>>> {
+    ) -> Poll<Result<Option<R::Output>>>
+    where
+        Option<R::Output>: Held<Option<V::Owned>>,
+    {
         let (attempts, (key, new)) = self.0.parts();
         let change = changes::Exchange::<V, R, PUTS>::new(*new, reader);
         attempts.poll_now(&mut Modify::<K, V, _>::new(key, change), context)

@@ -23,13 +23,13 @@ pub enum TryRead<'a, K: Key + ?Sized, V: Value + ?Sized> {
 /// Future of [`Session::read`](crate::Session::read).
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Read<'a, K: Key + ?Sized, V: Value + ?Sized>(
-    OperationFuture<'a, ReadOperation<'a, K, V, DecodeValue>>,
+    OperationFuture<'a, ReadOperation<'a, K, V, DecodeValue>, Option<V::Owned>>,
 );
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Read<'a, K, V> {
     #[inline(always)]
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item) -> Self {
-        Self(OperationFuture::new(access, ReadOperation::new(key, DecodeValue)))
+        Self(OperationFuture::of_read(access, ReadOperation::new(key, DecodeValue)))
     }
 
     /// Returns the answer if it is in memory.
@@ -89,24 +89,25 @@ impl<K: Key + ?Sized, V: Value + ?Sized> fmt::Debug for Read<'_, K, V> {
 operation_future! {
     /// Future of [`Session::read_with`](crate::Session::read_with).
     ReadWith<F, R> [F: FnOnce(V::View<'_>) -> R]
-    (ReadOperation<'a, K, V, ViewValue<F, R>>) -> Option<R>, |answer| answer
+    (ReadOperation<'a, K, V, ViewValue<F, R>>) -> Option<R>
 }
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized, F, R> ReadWith<'a, K, V, F, R> {
     #[inline(always)]
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, look: F) -> Self {
-        Self(OperationFuture::new(access, ReadOperation::new(key, ViewValue::new(look))))
+        Self(OperationFuture::of_read(access, ReadOperation::new(key, ViewValue::new(look))))
     }
 }
 
 operation_future! {
     /// Future of [`Session::contains`](crate::Session::contains).
-    Contains<> [] (ReadOperation<'a, K, V, KeyExists>) -> bool, |answer| answer.is_some()
+    Contains<> [] (ReadOperation<'a, K, V, KeyExists>) -> Option<()> => bool,
+    |answer| answer.is_some()
 }
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Contains<'a, K, V> {
     #[inline(always)]
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item) -> Self {
-        Self(OperationFuture::new(access, ReadOperation::new(key, KeyExists)))
+        Self(OperationFuture::of_read(access, ReadOperation::new(key, KeyExists)))
     }
 }

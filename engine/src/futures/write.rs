@@ -15,43 +15,43 @@ use std::task::{Context, Poll};
 
 operation_future! {
     /// Future of [`Session::upsert`](crate::Session::upsert).
-    Upsert<> [] (UpsertOperation<'a, K, V>) -> Previous, |previous| previous
+    Upsert<> [] (UpsertOperation<'a, K, V>) -> Previous
 }
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Upsert<'a, K, V> {
     #[inline(always)]
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
-        Self(OperationFuture::new(access, UpsertOperation::new(key, value)))
+        Self(OperationFuture::of_write(access, UpsertOperation::new(key, value)))
     }
 }
 
 operation_future! {
     /// Future of [`Session::delete`](crate::Session::delete).
-    Delete<> [] (DeleteOperation<'a, K, V>) -> Previous, |previous| previous
+    Delete<> [] (DeleteOperation<'a, K, V>) -> Previous
 }
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Delete<'a, K, V> {
     #[inline(always)]
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item) -> Self {
-        Self(OperationFuture::new(access, DeleteOperation::new(key)))
+        Self(OperationFuture::of_write(access, DeleteOperation::new(key)))
     }
 }
 
 operation_future! {
     /// Future of [`Session::insert_if_absent`](crate::Session::insert_if_absent).
-    InsertIfAbsent<> [] (Modify<'a, K, V, Insert<'a, V>>) -> bool, |inserted| inserted
+    InsertIfAbsent<> [] (Modify<'a, K, V, Insert<'a, V>>) -> bool
 }
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> InsertIfAbsent<'a, K, V> {
     #[inline(always)]
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, value: &'a V::Item) -> Self {
-        Self(OperationFuture::new(access, Modify::new(key, Insert(value))))
+        Self(OperationFuture::of_write(access, Modify::new(key, Insert(value))))
     }
 }
 
 operation_future! {
     /// Future of [`Session::compare_and_swap`](crate::Session::compare_and_swap).
-    CompareAndSwap<> [] (Modify<'a, K, V, Swap<'a, V>>) -> bool, |swapped| swapped
+    CompareAndSwap<> [] (Modify<'a, K, V, Swap<'a, V>>) -> bool
 }
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> CompareAndSwap<'a, K, V> {
@@ -62,44 +62,44 @@ impl<'a, K: Key + ?Sized, V: Value + ?Sized> CompareAndSwap<'a, K, V> {
         expected: &'a V::Item,
         new: &'a V::Item,
     ) -> Self {
-        Self(OperationFuture::new(access, Modify::new(key, Swap { expected, new: Some(new) })))
+        Self(OperationFuture::of_write(access, Modify::new(key, Swap { expected, new: Some(new) })))
     }
 }
 
 operation_future! {
     /// Future of [`Session::update`](crate::Session::update).
     Update<F, R> [F: FnMut(Option<V::Owned>) -> answers::Update<V::Owned, R>]
-    (Modify<'a, K, V, Decide<F, R>>) -> R, |answer| answer
+    (Modify<'a, K, V, Decide<F, R>>) -> R
 }
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized, F, R> Update<'a, K, V, F, R> {
     #[inline(always)]
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, decide: F) -> Self {
-        Self(OperationFuture::new(access, Modify::new(key, Decide::new(decide))))
+        Self(OperationFuture::of_write(access, Modify::new(key, Decide::new(decide))))
     }
 }
 
 operation_future! {
     /// Future of [`Session::delete_if`](crate::Session::delete_if).
     DeleteIf<F> [F: FnMut(V::View<'_>) -> bool]
-    (Modify<'a, K, V, RemoveIf<F>>) -> bool, |removed| removed
+    (Modify<'a, K, V, RemoveIf<F>>) -> bool
 }
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized, F> DeleteIf<'a, K, V, F> {
     #[inline(always)]
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, is_over: F) -> Self {
-        Self(OperationFuture::new(access, Modify::new(key, RemoveIf(is_over))))
+        Self(OperationFuture::of_write(access, Modify::new(key, RemoveIf(is_over))))
     }
 }
 
 operation_future! {
     /// Future of [`Session::compare_and_delete`](crate::Session::compare_and_delete).
-    CompareAndDelete<> [] (Modify<'a, K, V, Swap<'a, V>>) -> bool, |removed| removed
+    CompareAndDelete<> [] (Modify<'a, K, V, Swap<'a, V>>) -> bool
 }
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> CompareAndDelete<'a, K, V> {
     #[inline(always)]
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, expected: &'a V::Item) -> Self {
-        Self(OperationFuture::new(access, Modify::new(key, Swap { expected, new: None })))
+        Self(OperationFuture::of_write(access, Modify::new(key, Swap { expected, new: None })))
     }
 }

@@ -22,7 +22,7 @@
 //! | `insert_many` | has set some pairs, each whole or not at all |
 //! | `Scan`, `ScanWith` (streams), `count` | has no effect |
 //! | `retain`, `clear` | has deleted some keys |
-//! | `durable` forms of writes | may have written; takes nothing back |
+//! | writes that wait until they are durable | may have written; takes nothing back |
 //! | `sync` | a begun commit continues |
 //! | `wait_durable` | has no effect |
 //! | `checkpoint`, `delete_checkpoint`, `prune_checkpoints`, `compact` | a started job continues |

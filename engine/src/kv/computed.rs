@@ -120,7 +120,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Reads like `read`, but the statistics do not count it.
     async fn read_again(&self, key: &K::Item) -> Result<Option<V::Owned>> {
         let look: Read<'_, K, V, SecondLook> = Read::new(key, SecondLook);
-        let value = OperationFuture::new(self.access(), look).await?;
+        let value = OperationFuture::of_part(self.access(), look).await?;
         Ok(value.map(|value| *value))
     }
 

@@ -26,7 +26,10 @@ impl<K: Key + ?Sized, V: Expires + ?Sized> FasterKv<K, V> {
         Q: Borrow<K::Item>,
         W: Borrow<V::Item>,
     {
-        batch::upsert_many_with::<K, V, Q, W>(self.access(), items).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::upsert_many_with::<K, V, Q, W>(access, items).await
+        })
+        .await
     }
 
     /// See [`Session::upsert_each_with`](crate::Session::upsert_each_with).
@@ -38,7 +41,10 @@ impl<K: Key + ?Sized, V: Expires + ?Sized> FasterKv<K, V> {
         Q: Borrow<K::Item>,
         W: Borrow<V::Item>,
     {
-        batch::upsert_each_with::<K, V, Q, W>(self.access(), items).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::upsert_each_with::<K, V, Q, W>(access, items).await
+        })
+        .await
     }
 
     /// See [`Session::insert_with`](crate::Session::insert_with).

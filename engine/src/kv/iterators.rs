@@ -25,7 +25,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Q: Borrow<K::Item>,
         W: Borrow<V::Item>,
     {
-        batch::upsert_each::<K, V, Q, W>(self.access(), pairs).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::upsert_each::<K, V, Q, W>(access, pairs).await
+        })
+        .await
     }
 
     /// See [`Session::rmw_each`](crate::Session::rmw_each).
@@ -34,7 +37,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Q: Borrow<K::Item>,
         F: FnMut(usize, Option<V::Owned>) -> V::Owned,
     {
-        batch::rmw_each::<K, V, Q, F>(self.access(), keys, update).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::rmw_each::<K, V, Q, F>(access, keys, update).await
+        })
+        .await
     }
 
     /// See [`Session::insert_each`](crate::Session::insert_each).
@@ -46,7 +52,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Q: Borrow<K::Item>,
         W: Borrow<V::Item>,
     {
-        batch::insert_each::<K, V, Q, W>(self.access(), pairs).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::insert_each::<K, V, Q, W>(access, pairs).await
+        })
+        .await
     }
 
     /// See [`Session::delete_each`](crate::Session::delete_each).
@@ -54,6 +63,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     where
         Q: Borrow<K::Item>,
     {
-        batch::delete_each::<K, V, Q>(self.access(), keys).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::delete_each::<K, V, Q>(access, keys).await
+        })
+        .await
     }
 }

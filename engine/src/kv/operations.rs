@@ -135,7 +135,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Q: Borrow<K::Item>,
         W: Borrow<V::Item>,
     {
-        batch::upsert_many::<K, V, Q, W>(self.access(), pairs).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::upsert_many::<K, V, Q, W>(access, pairs).await
+        })
+        .await
     }
 
     /// See [`Session::rmw_many`](crate::Session::rmw_many).
@@ -144,7 +147,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Q: Borrow<K::Item>,
         F: FnMut(usize, Option<V::Owned>) -> V::Owned,
     {
-        batch::rmw_many::<K, V, Q, F>(self.access(), keys, update).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::rmw_many::<K, V, Q, F>(access, keys, update).await
+        })
+        .await
     }
 
     /// See [`Session::insert_many`](crate::Session::insert_many).
@@ -153,7 +159,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Q: Borrow<K::Item>,
         W: Borrow<V::Item>,
     {
-        batch::insert_many::<K, V, Q, W>(self.access(), pairs).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::insert_many::<K, V, Q, W>(access, pairs).await
+        })
+        .await
     }
 
     /// See [`Session::delete_many`](crate::Session::delete_many).
@@ -161,6 +170,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     where
         Q: Borrow<K::Item>,
     {
-        batch::delete_many::<K, V, Q>(self.access(), keys).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::delete_many::<K, V, Q>(access, keys).await
+        })
+        .await
     }
 }

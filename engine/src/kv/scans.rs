@@ -6,6 +6,8 @@ use crate::codec::{Key, Value};
 use crate::scan::{Records, Scan, ScanWith};
 use crate::store::Types;
 use crate::store::encoding::{view_key, view_value};
+use crate::store::operation::batch;
+use crate::store::operation::store_ref::StoreRef;
 use crate::store::scan::{Cursor, LiveRecord, Wish};
 use std::sync::Arc;
 
@@ -225,7 +227,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         let keeps = |record: LiveRecord<'_>| {
             Ok(keep(view_key::<K>(record.key)?, view_value::<V>(record.value)?))
         };
-        self.records(Wish::Values).retain::<Types<K, V>>(&self.core, keeps).await
+        let retain = async |_access: StoreRef<'_>| {
+            self.records(Wish::Values).retain::<Types<K, V>>(&self.core, keeps).await
+        };
+        batch::acknowledged(self.access(), retain).await
     }
 
     /// Deletes all keys that the table had at one moment during the call, and returns their number.
@@ -243,7 +248,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// # Cancel safety
     /// Each key is deleted or not. The keys that were deleted stay deleted.
     pub async fn clear(&self) -> Result<u64> {
-        self.records(Wish::Keys).retain::<Types<K, V>>(&self.core, |_record| Ok(false)).await
+        let clear = async |_access: StoreRef<'_>| {
+            self.records(Wish::Keys).retain::<Types<K, V>>(&self.core, |_record| Ok(false)).await
+        };
+        batch::acknowledged(self.access(), clear).await
     }
 
     /// Returns about how many keys the store has, in all of its tables together.

@@ -42,7 +42,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
         Q: Borrow<K::Item>,
         W: Borrow<V::Item>,
     {
-        batch::upsert_many::<K, V, Q, W>(self.access(), pairs).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::upsert_many::<K, V, Q, W>(access, pairs).await
+        })
+        .await
     }
 
     /// Modifies many keys like [`rmw`](Self::rmw), each atomically by itself. It returns no values.
@@ -62,7 +65,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
         Q: Borrow<K::Item>,
         F: FnMut(usize, Option<V::Owned>) -> V::Owned,
     {
-        batch::rmw_many::<K, V, Q, F>(self.access(), keys, update).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::rmw_many::<K, V, Q, F>(access, keys, update).await
+        })
+        .await
     }
 
     /// Sets the values of many keys that have none, like
@@ -99,7 +105,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
         Q: Borrow<K::Item>,
         W: Borrow<V::Item>,
     {
-        batch::insert_many::<K, V, Q, W>(self.access(), pairs).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::insert_many::<K, V, Q, W>(access, pairs).await
+        })
+        .await
     }
 
     /// Removes many keys, in their order and without reads. It is not one atomic step.
@@ -115,6 +124,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     where
         Q: Borrow<K::Item>,
     {
-        batch::delete_many::<K, V, Q>(self.access(), keys).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::delete_many::<K, V, Q>(access, keys).await
+        })
+        .await
     }
 }

@@ -45,7 +45,10 @@ impl<K: Key + ?Sized, V: Expires + ?Sized, P: Place> Session<K, V, P> {
         Q: Borrow<K::Item>,
         W: Borrow<V::Item>,
     {
-        batch::upsert_many_with::<K, V, Q, W>(self.access(), items).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::upsert_many_with::<K, V, Q, W>(access, items).await
+        })
+        .await
     }
 
     /// Sets the values of an iterator like [`upsert_each`](Self::upsert_each), and when each of
@@ -81,7 +84,10 @@ impl<K: Key + ?Sized, V: Expires + ?Sized, P: Place> Session<K, V, P> {
         Q: Borrow<K::Item>,
         W: Borrow<V::Item>,
     {
-        batch::upsert_each_with::<K, V, Q, W>(self.access(), items).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::upsert_each_with::<K, V, Q, W>(access, items).await
+        })
+        .await
     }
 
     /// Sets the value of `key` if it has none, and when it expires. Returns whether it did.

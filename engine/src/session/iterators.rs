@@ -57,7 +57,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
         Q: Borrow<K::Item>,
         W: Borrow<V::Item>,
     {
-        batch::upsert_each::<K, V, Q, W>(self.access(), pairs).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::upsert_each::<K, V, Q, W>(access, pairs).await
+        })
+        .await
     }
 
     /// Modifies the values of the keys of an iterator like [`rmw_many`](Self::rmw_many).
@@ -78,7 +81,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
         Q: Borrow<K::Item>,
         F: FnMut(usize, Option<V::Owned>) -> V::Owned,
     {
-        batch::rmw_each::<K, V, Q, F>(self.access(), keys, update).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::rmw_each::<K, V, Q, F>(access, keys, update).await
+        })
+        .await
     }
 
     /// Sets the values of the pairs of an iterator whose keys have none, like
@@ -98,7 +104,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
         Q: Borrow<K::Item>,
         W: Borrow<V::Item>,
     {
-        batch::insert_each::<K, V, Q, W>(self.access(), pairs).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::insert_each::<K, V, Q, W>(access, pairs).await
+        })
+        .await
     }
 
     /// Removes the keys of an iterator like [`delete_many`](Self::delete_many), in their order.
@@ -115,6 +124,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     where
         Q: Borrow<K::Item>,
     {
-        batch::delete_each::<K, V, Q>(self.access(), keys).await
+        batch::acknowledged(self.access(), async |access| {
+            batch::delete_each::<K, V, Q>(access, keys).await
+        })
+        .await
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct ExecutionContext {
     participant: Participant,
     scratch: Scratch,
     until_yield: u32,
+    /// Whether writes are ready when they are durable.
+    is_durable: bool,
     /// The table of the last operation.
     table: TableNumber,
     /// The counters of other tables, by number.
@@ -155,6 +157,16 @@ impl ExecutionContext {
         every > 0
     }
 
+    /// Returns whether writes are ready when they are durable.
+    #[inline(always)]
+    pub(crate) fn is_durable(&self) -> bool {
+        self.is_durable
+    }
+
+    pub(crate) fn set_durable(&mut self, is_durable: bool) {
+        self.is_durable = is_durable;
+    }
+
     /// Returns the counter that numbers the operations of a session.
     pub(crate) fn serial(&self) -> &Arc<CachePadded<SerialCounter>> {
         &self.serial
@@ -230,6 +242,7 @@ impl ContextRegistry {
             participant: epoch.register(),
             scratch: Scratch::default(),
             until_yield: yield_every,
+            is_durable: false,
             place,
             table,
             others: Vec::new(),

@@ -163,6 +163,7 @@ impl StoreInner {
         let mut seat = self.registry.seat(&self.epoch, self.config.yield_every, table);
         let ledger = open(seat.serial())?;
         seat.set_ledger(Arc::clone(&ledger));
+        seat.set_durable(self.config.acknowledges_durably());
         self.governor.note_sessions(self.seat_bytes());
         Ok((seat, ledger))
     }
@@ -340,4 +341,13 @@ impl StoreInner {
     pub(crate) fn check_read(&self) -> Result<()> {
         self.log.health().check_read()
     }
+}
+
+/// Returns the error of a durable operation of a store without a write-ahead log.
+#[cold]
+pub(in crate::store) fn no_wal() -> Error {
+    Error::invalid(
+        "the store has no write-ahead log, so single operations are not durable: open it with \
+         `durability = \"wal\"`, or take checkpoints",
+    )
 }

@@ -30,10 +30,28 @@ use crate::base::hash::KeyHash;
 use crate::codec::Key;
 use crate::hash_index::FoundEntry;
 use crate::store::operation::attempt::HashedKey;
+use crate::store::operation::store_ref::StoreRef;
 use crate::store::operation::upsert::hashed;
 use crate::store::record::encoding::encode_key;
 use crate::store::table::TableRef;
 use futures::stream::{FuturesUnordered, TryStreamExt};
+
+/// Runs a batch of writes. It is durable when this returns, if its session or the store
+/// acknowledges only durable writes.
+///
+/// # Errors
+/// Those of the batch, and of [`sync`](crate::store::StoreInner::sync).
+pub(crate) async fn acknowledged<T>(
+    mut access: StoreRef<'_>,
+    batch: impl AsyncFnOnce(StoreRef<'_>) -> Result<T>,
+) -> Result<T> {
+    let answer = batch(access.reborrow()).await?;
+    if access.acknowledges_durably() {
+        let ledger = access.ledger();
+        access.core().store.sync(ledger.as_deref()).await?;
+    }
+    Ok(answer)
+}
 
 /// The number of keys in a group. They hide the latency of memory, and fit in the first-level
 /// cache.

@@ -3,7 +3,7 @@
 //! The first poll makes one attempt, and is ready if the record is in memory. Then it allocates
 //! nothing and keeps nothing. Otherwise the attempt returns the reason that blocks it, and a boxed
 //! future waits for the end of that. The next attempt starts from the index again, with the results
-//! of the wait.
+//! of the wait. A durable write that has taken effect waits for a commit at last.
 //!
 //! # Cancel safety
 //! Between attempts an operation holds only addresses and owned bytes. An operation that is dropped
@@ -12,22 +12,25 @@
 use crate::base::error::Result;
 use crate::codec::Key;
 use crate::store::context::OperationContext;
-use crate::store::inner::StoreInner;
+use crate::store::inner::no_wal;
 use crate::store::moment::Moment;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey};
+use crate::store::operation::pending::PendingState;
+use crate::store::operation::pending::acknowledgement::{Acknowledgement, Held};
 use crate::store::operation::pending::wait::{PendingContext, PendingWait};
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::record::append::TRIES;
-use crate::store::sessions::state::SessionState;
 use crate::store::table::TableRef;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// An operation that is made in synchronous attempts.
 pub(crate) trait Operation {
     type Output;
+
+    /// Whether it may change the store, so that its answer may wait until it is durable.
+    const WRITES: bool = true;
 
     /// Tries to do the whole operation now.
     fn attempt(
@@ -60,47 +63,79 @@ enum Progress {
     Fresh,
     Begun,
     Finished,
+    /// It must be durable, and the store cannot make it so.
+    Refused,
 }
 
-/// An operation in progress.
+/// An operation in progress. Its answer is held as a `T` until it is durable.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
-pub(crate) struct OperationFuture<'a, O> {
-    attempts: Attempts<'a>,
+pub(crate) struct OperationFuture<'a, O, T> {
+    attempts: Attempts<'a, T>,
     operation: O,
 }
 
 /// The progress of an operation. The caller passes the operation itself at each poll. It is always
 /// the same operation, but it may have another form.
-pub(crate) struct Attempts<'a> {
+pub(crate) struct Attempts<'a, T> {
     access: StoreRef<'a>,
     // `Some` only while the operation is suspended.
-    cold: Option<Box<PendingContext<'a>>>,
+    cold: Option<Box<Cold<'a, T>>>,
     progress: Progress,
+    /// Whether the answer waits until the operation is durable.
+    is_durable: bool,
+}
+
+/// The wait of a suspended operation.
+#[expect(clippy::large_enum_variant, reason = "it is in a box, and nearly always the large one")]
+enum Cold<'a, T> {
+    /// Until the next attempt.
+    Pending(PendingContext<'a>),
+    /// After the last one.
+    Acknowledgement(Acknowledgement<'a, T>),
 }
 
 // No field is pinned structurally: the waits are boxed, and the rest is plain data.
-impl<O> Unpin for OperationFuture<'_, O> {}
+impl<O, T> Unpin for OperationFuture<'_, O, T> {}
 
-impl<'a, O> OperationFuture<'a, O> {
+impl<'a, O: Operation> OperationFuture<'a, O, O::Output> {
+    /// Returns the future of a part of a batch, which is ready when it has taken effect in memory.
     #[inline(always)]
-    pub(crate) fn new(access: StoreRef<'a>, operation: O) -> Self {
-        Self { attempts: Attempts { access, cold: None, progress: Progress::Fresh }, operation }
+    pub(crate) fn of_part(access: StoreRef<'a>, operation: O) -> Self {
+        Self { attempts: Attempts::new(access, false), operation }
+    }
+}
+
+impl<'a, O, T> OperationFuture<'a, O, T> {
+    /// Returns the future of a read.
+    #[inline(always)]
+    pub(crate) fn of_read(access: StoreRef<'a>, operation: O) -> Self {
+        Self { attempts: Attempts::new(access, false), operation }
     }
 
-    /// Returns the store, and the account of the session if there is one.
-    pub(crate) fn surroundings(&self) -> (&'a StoreInner, Option<Arc<SessionState>>) {
-        let access = &self.attempts.access;
-        (access.core().store, access.ledger())
+    /// Returns a future that is ready when the store acknowledges its writes.
+    #[inline(always)]
+    pub(crate) fn of_write(access: StoreRef<'a>, operation: O) -> Self {
+        let is_durable = access.acknowledges_durably();
+        Self { attempts: Attempts::new(access, is_durable), operation }
+    }
+
+    /// Sets whether the future is ready when the write is durable, or when it is in memory.
+    pub(crate) fn set_durable(&mut self, is_durable: bool) {
+        let attempts = &mut self.attempts;
+        attempts.is_durable = is_durable;
+        if is_durable && attempts.access.core().wal.is_none() {
+            attempts.progress = Progress::Refused;
+        }
     }
 
     /// Returns the progress and the operation.
     #[inline(always)]
-    pub(crate) fn parts(&mut self) -> (&mut Attempts<'a>, &mut O) {
+    pub(crate) fn parts(&mut self) -> (&mut Attempts<'a, T>, &mut O) {
         (&mut self.attempts, &mut self.operation)
     }
 }
 
-impl<O: Operation> OperationFuture<'_, O> {
+impl<O: Operation<Output: Held<T>>, T> OperationFuture<'_, O, T> {
     /// Makes one attempt, without the turn taking of `poll`. Returns the answer, or the future that
     /// finds it.
     #[inline(always)]
@@ -117,11 +152,16 @@ impl<O: Operation> OperationFuture<'_, O> {
     }
 }
 
-impl Attempts<'_> {
-    /// Makes one attempt, without the turn taking of `poll`.
+impl<'a, T> Attempts<'a, T> {
+    #[inline(always)]
+    fn new(access: StoreRef<'a>, is_durable: bool) -> Self {
+        Self { access, cold: None, progress: Progress::Fresh, is_durable }
+    }
+
+    /// Makes one attempt of a read, without the turn taking of `poll`.
     #[inline(always)]
     pub(crate) fn try_now<O: Operation>(&mut self, operation: &mut O) -> Option<Result<O::Output>> {
-        debug_assert_eq!(self.progress, Progress::Fresh);
+        debug_assert_eq!((self.progress, self.is_durable), (Progress::Fresh, false));
         match self.attempt_fresh(operation) {
             Ok(Attempt::Done(output)) => Some(Ok(output)),
             Ok(Attempt::Blocked(_)) => None,
@@ -141,7 +181,7 @@ impl Attempts<'_> {
     }
 
     #[inline(always)]
-    pub(crate) fn poll_now<O: Operation>(
+    pub(crate) fn poll_now<O: Operation<Output: Held<T>>>(
         &mut self,
         operation: &mut O,
         context: &mut Context<'_>,
@@ -159,7 +199,7 @@ impl Attempts<'_> {
     }
 
     #[inline(always)]
-    fn poll_fresh<O: Operation>(
+    fn poll_fresh<O: Operation<Output: Held<T>>>(
         &mut self,
         operation: &mut O,
         context: &mut Context<'_>,
@@ -174,8 +214,16 @@ impl Attempts<'_> {
             }
             Progress::Begun => {}
             Progress::Finished => panic!("an operation was polled after it had finished"),
+            Progress::Refused => return Poll::Ready(self.finish::<O>(Err(no_wal()))),
         }
         match self.attempt_fresh(operation) {
+            Ok(Attempt::Done(output)) if O::WRITES && self.is_durable => {
+                match self.poll_done::<O>(output, context) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(Ok(output)) => Poll::Ready(Ok(output)),
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                }
+            }
             Ok(Attempt::Done(output)) => {
                 self.progress = Progress::Finished;
                 Poll::Ready(Ok(output))
@@ -194,7 +242,7 @@ impl Attempts<'_> {
 
     /// Polls an operation that is suspended or has a pooled seat.
     #[inline(never)]
-    fn poll_slow<O: Operation>(
+    fn poll_slow<O: Operation<Output: Held<T>>>(
         &mut self,
         operation: &mut O,
         context: &mut Context<'_>,
@@ -208,7 +256,7 @@ impl Attempts<'_> {
 
     #[cold]
     #[inline(never)]
-    fn poll_blocked<O: Operation>(
+    fn poll_blocked<O: Operation<Output: Held<T>>>(
         &mut self,
         operation: &mut O,
         blocked: Blocked,
@@ -221,7 +269,7 @@ impl Attempts<'_> {
             }
             match self.attempt_again(operation) {
                 Ok(Attempt::Blocked(next)) => blocked = next,
-                Ok(Attempt::Done(output)) => return Poll::Ready(self.finish::<O>(Ok(output))),
+                Ok(Attempt::Done(output)) => return self.poll_done::<O>(output, context),
                 Err(error) => return Poll::Ready(self.finish::<O>(Err(error))),
             }
         }
@@ -234,7 +282,10 @@ impl Attempts<'_> {
     #[inline(never)]
     fn attempt_again<O: Operation>(&mut self, operation: &mut O) -> Result<Attempt<O::Output>> {
         let Self { access, cold, .. } = self;
-        let pending = cold.as_ref().map(|cold| &cold.pending);
+        let pending = match cold.as_deref() {
+            Some(Cold::Pending(cold)) => Some(&cold.pending),
+            _ => None,
+        };
         let mut attempted = None;
         access.protected_once(&mut |core, tools| {
             let pending = pending.unwrap_or(tools.pending);
@@ -246,24 +297,34 @@ impl Attempts<'_> {
     #[cold]
     fn suspend<O: Operation>(&mut self, operation: &O, blocked: Blocked) {
         self.access.count_suspension();
-        let mut pending = self.cold.take().map(|cold| cold.pending).unwrap_or_default();
+        let mut pending = match self.cold.take().map(|cold| *cold) {
+            Some(Cold::Pending(cold)) => cold.pending,
+            _ => PendingState::default(),
+        };
         if let Blocked::NeedsOverflow(_) = blocked {
             // The old value, which may be as long, does not stay in memory meanwhile.
             pending.gathered = None;
         }
         let wait = PendingWait::for_what(self.access.core(), blocked, &|| operation.key());
-        self.cold = Some(Box::new(PendingContext { pending, wait }));
+        self.cold = Some(Box::new(Cold::Pending(PendingContext { pending, wait })));
     }
 
     #[cold]
     #[inline(never)]
-    fn poll_cold<O: Operation>(
+    fn poll_cold<O: Operation<Output: Held<T>>>(
         &mut self,
         operation: &mut O,
         context: &mut Context<'_>,
     ) -> Poll<Result<O::Output>> {
         loop {
-            let cold = self.cold.as_mut().expect("only suspended operations get here");
+            let cold = match &mut **self.cold.as_mut().expect("only suspended operations get here")
+            {
+                Cold::Pending(cold) => cold,
+                Cold::Acknowledgement(durable) => {
+                    let answer = std::task::ready!(durable.poll(context));
+                    return Poll::Ready(self.finish::<O>(answer.map(Held::from_held)));
+                }
+            };
             let attempted = match std::task::ready!(cold.wait.poll(context)) {
                 Ok(result) => match cold.pending.take_in(result) {
                     Ok(()) => self.attempt_again(operation),
@@ -273,9 +334,31 @@ impl Attempts<'_> {
             };
             match attempted {
                 Ok(Attempt::Blocked(blocked)) => self.suspend(operation, blocked),
-                Ok(Attempt::Done(output)) => return Poll::Ready(self.finish::<O>(Ok(output))),
+                Ok(Attempt::Done(output)) => return self.poll_done::<O>(output, context),
                 Err(error) => return Poll::Ready(self.finish::<O>(Err(error))),
             }
+        }
+    }
+
+    /// Ends an operation that has taken effect, if need be when it is durable.
+    #[cold]
+    #[inline(never)]
+    fn poll_done<O: Operation<Output: Held<T>>>(
+        &mut self,
+        output: O::Output,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<O::Output>> {
+        if !self.is_durable {
+            return Poll::Ready(self.finish::<O>(Ok(output)));
+        }
+        let (store, ledger) = (self.access.core().store, self.access.ledger());
+        let mut durable = Acknowledgement::new(store, ledger, output.into_held());
+        match durable.poll(context) {
+            Poll::Pending => {
+                self.cold = Some(Box::new(Cold::Acknowledgement(durable)));
+                Poll::Pending
+            }
+            Poll::Ready(answer) => Poll::Ready(self.finish::<O>(answer.map(Held::from_held))),
         }
     }
 
@@ -286,7 +369,7 @@ impl Attempts<'_> {
     }
 }
 
-impl Drop for Attempts<'_> {
+impl<T> Drop for Attempts<'_, T> {
     #[inline]
     fn drop(&mut self) {
         if let Some(cold) = self.cold.take() {
@@ -299,11 +382,11 @@ impl Drop for Attempts<'_> {
 /// comparison.
 #[cold]
 #[inline(never)]
-fn drop_cold(cold: Box<PendingContext<'_>>) {
+fn drop_cold<T>(cold: Box<Cold<'_, T>>) {
     drop(cold);
 }
 
-impl<O: Operation> Future for OperationFuture<'_, O> {
+impl<O: Operation<Output: Held<T>>, T> Future for OperationFuture<'_, O, T> {
     type Output = Result<O::Output>;
 
     #[inline(always)]
@@ -312,7 +395,7 @@ impl<O: Operation> Future for OperationFuture<'_, O> {
     }
 }
 
-impl<O> fmt::Debug for OperationFuture<'_, O> {
+impl<O, T> fmt::Debug for OperationFuture<'_, O, T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("OperationFuture")

@@ -1,5 +1,6 @@
 //! The results of the waits of an operation: addresses and owned bytes.
 
+pub(crate) mod acknowledgement;
 pub(crate) mod long_value_turn;
 pub(in crate::store) mod wait;
 

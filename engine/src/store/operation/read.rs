@@ -159,6 +159,8 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized, R> Read<'k, K, V, R> {
 impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K, V, R> {
     type Output = Option<R::Output>;
 
+    const WRITES: bool = false;
+
     #[inline(always)]
     fn attempt(
         &mut self,

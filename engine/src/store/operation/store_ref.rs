@@ -1,6 +1,8 @@
 //! The access of an operation to the store, through the seat of its session or a pooled seat.
 
+use crate::base::error::Result;
 use crate::base::wait::yield_once;
+use crate::config::Acknowledge;
 use crate::statistics::Counter;
 use crate::store::context::{ExecutionContext, OperationContext};
 use crate::store::sessions::state::SessionState;
@@ -35,6 +37,30 @@ impl<'a> StoreRef<'a> {
     /// Returns the account of the session, if there is a session.
     pub(crate) fn ledger(&self) -> Option<Arc<SessionState>> {
         self.seat.as_ref().and_then(|seat| seat.ledger())
+    }
+
+    /// Returns whether writes are ready when they are durable.
+    #[inline(always)]
+    pub(crate) fn acknowledges_durably(&self) -> bool {
+        match &self.seat {
+            Some(seat) => seat.is_durable(),
+            None => self.core().config.acknowledges_durably(),
+        }
+    }
+
+    /// Sets when the writes of the session are ready.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the store cannot make them durable.
+    pub(crate) fn set_acknowledge(&mut self, acknowledge: Acknowledge) -> Result<()> {
+        let is_durable = acknowledge == Acknowledge::Durable;
+        if is_durable {
+            self.core().store.wal()?;
+        }
+        if let Some(seat) = &mut self.seat {
+            seat.set_durable(is_durable);
+        }
+        Ok(())
     }
 
     #[inline(always)]

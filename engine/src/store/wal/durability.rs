@@ -2,8 +2,8 @@
 
 use super::entry::WalEntry;
 use super::write_ahead_log::WriteAheadLog;
-use crate::base::error::{Error, Result};
-use crate::store::inner::StoreInner;
+use crate::base::error::Result;
+use crate::store::inner::{StoreInner, no_wal};
 use crate::store::sessions::state::SessionState;
 
 impl StoreInner {
@@ -37,12 +37,4 @@ impl StoreInner {
         ledger.note_durable(point);
         Ok(())
     }
-}
-
-#[cold]
-fn no_wal() -> Error {
-    Error::invalid(
-        "the store has no write-ahead log, so single operations are not durable: open it with \
-         `durability = \"wal\"`, or take checkpoints",
-    )
 }

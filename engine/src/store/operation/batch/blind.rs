@@ -78,7 +78,7 @@ where
         done += written;
         access.yield_after(written).await;
         if written < group.len() {
-            answer(OperationFuture::new(access.reborrow(), write(&items[done])).await?);
+            answer(OperationFuture::of_part(access.reborrow(), write(&items[done])).await?);
             done += 1;
         }
     }

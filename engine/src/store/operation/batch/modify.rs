@@ -131,7 +131,7 @@ where
             let modify = Modify::<K, V, _>::new(key, C::later(shared, place));
             let long = LongValuePlace::new(long_values.get_or_insert_default(), place);
             let modify = InTurn { modify, turn, long };
-            let modify = OperationFuture::new(StoreRef::pooled(core.table), modify);
+            let modify = OperationFuture::of_part(StoreRef::pooled(core.table), modify);
             let modify = async move { modify.await.map(|output| (place, output)) };
             if let Some((place, output)) = waiting.add(modify).await? {
                 (batch.answer)(place, output);

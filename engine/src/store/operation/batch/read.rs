@@ -67,7 +67,7 @@ where
         for place in left.drain(..) {
             let read = async move {
                 let read = Read::<K, V, R>::new(keys[place].borrow(), reader);
-                OperationFuture::new(StoreRef::pooled(core.table), read)
+                OperationFuture::of_part(StoreRef::pooled(core.table), read)
                     .await
                     .map(|answer| (place, answer))
             };
