@@ -414,7 +414,11 @@ async fn launch(
         accepts_type_change,
         reopening,
     };
+    let begun = handle.now();
     recovery::repeat_logged(&lifecycle.checkpoints, &mut lifecycle.report).await?;
+    if let Some(report) = &mut lifecycle.report {
+        report.took += handle.now().saturating_sub(begun);
+    }
     Ok(Database::new(Arc::new(lifecycle)))
 }
 

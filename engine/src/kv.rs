@@ -307,8 +307,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         self.core.table_stats()
     }
 
-    /// Makes all operations durable that have ended, of all tasks and tables, by one commit of the
-    /// write-ahead log.
+    /// Makes all changes durable whose operations have ended, of all tasks and tables, by one
+    /// commit of the write-ahead log.
+    ///
+    /// Of a session it has all changes, but only [`Session::sync`](crate::Session::sync) has its
+    /// offset, and its last operations that changed nothing.
     ///
     /// Each write has a [form](crate::futures::Upsert::durable) that does this for itself. `sync`
     /// is for the end of a batch, or of several writes.

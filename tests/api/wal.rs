@@ -3,10 +3,9 @@
 mod acknowledged;
 mod files;
 
-use futures::StreamExt;
 use kvick::codec::Expiring;
 use kvick::config::{ByteSize, DurableBy};
-use kvick::io::{Directory, MemoryDirectory};
+use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
 use kvick::session::{Expiry, Update};
 use kvick::{Config, Database, ErrorKind, FasterKv};

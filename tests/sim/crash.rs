@@ -323,7 +323,6 @@ async fn worker<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     let first_key = 1000 * number_of(id);
     let mut contents = ledgers.lock().contents();
     let waits = log.is_some() && random.chance(0.3);
-    let waits = log.is_some() && random.chance(0.3);
     if waits {
         session.set_acknowledge(Acknowledge::Durable).expect("there is a log");
     }

@@ -99,6 +99,11 @@ impl Checkpoints {
         Ok((answer, progress))
     }
 
+    /// Waits until no job is in progress.
+    pub(crate) async fn idle(&self) {
+        self.jobs.idle(self.core.log.health()).await;
+    }
+
     /// Takes a checkpoint, when no other job is in progress.
     ///
     /// # Errors
@@ -439,6 +444,7 @@ impl Checkpoints {
         published.map_err(|failed| unpublished(&self.core, failed))?;
         // The publication has removed the other files.
         self.try_free_log_files().await;
+        self.try_truncate_wal().await;
         Ok(())
     }
 

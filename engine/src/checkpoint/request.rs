@@ -101,6 +101,10 @@ impl<'s> CheckpointRequest<'s> {
     /// which its operations have ended: the checkpoint has them, and after a recovery the consumer
     /// goes on from there. It repeats what it had begun after that offset.
     ///
+    /// A store with a [write-ahead log](crate::Config::durability) has more than the checkpoint
+    /// after a crash. There the consumer uses the [offset](crate::Session::set_offset) of a
+    /// session.
+    ///
     /// [`checkpoints`]: crate::FasterKv::checkpoints
     /// [report]: crate::recovery::Report::cookie
     ///

@@ -44,7 +44,8 @@ pub(crate) struct Geometry {
     pub(crate) max_key: usize,
     /// The longest value, in bytes.
     pub(crate) max_value: usize,
-    /// The longest value whose entry fits in the write-ahead log, if the store has one.
+    /// The longest key and value together whose entry fits in the write-ahead log, if the store has
+    /// one.
     pub(crate) max_logged: Option<usize>,
     /// The longest record that is stored in one piece, in bytes.
     pub(crate) max_inline: usize,
@@ -108,7 +109,7 @@ impl Geometry {
             max_key: in_memory("page_size", max_inline / 2)?,
             max_value: in_memory("max_value", config.max_value.bytes())?,
             max_logged: match config.has_wal() {
-                true => Some(in_memory("wal_memory", config.wal_value_most(max_inline / 2))?),
+                true => Some(in_memory("wal_memory", config.wal_pair_most())?),
                 false => None,
             },
             max_inline: in_memory("page_size", max_inline)?,

@@ -12,7 +12,7 @@
 //! | `checkpoint` (default, [`Durability::PowerCut`]) | yes | yes |
 //! | `close` (default settings) | yes | yes |
 //! | drop of the last handle and session | only earlier checkpoints | only earlier checkpoints |
-//! | `upsert(..).durable()`, `sync` and others (with a write-ahead log) | yes | yes |
+//! | `sync` and durable writes (with a write-ahead log) | yes | yes |
 //!
 //! Without a write-ahead log, the next opening recovers the newest checkpoint. Every operation
 //! after that checkpoint is lost, and no other operation. After a power cut, recovery passes over a
@@ -129,8 +129,17 @@
 //! ```
 //!
 //! * Each write has a form [`durable`](crate::futures::Upsert::durable). Tasks that wait at the
-//!   same time share one write and one sync. [`FasterKv::sync`] makes everything durable that has
-//!   ended, and [`Session::sync`] does this for a session.
+//!   same time share one write and one sync.
+//! * With [`acknowledge = "durable"`](crate::Config::acknowledge) every write is ready only when it
+//!   is durable, and a batch waits once, at its end.
+//!   [`Session::set_acknowledge`](crate::Session::set_acknowledge) sets this for one session, and
+//!   [`in_memory`](crate::futures::Upsert::in_memory) excepts one write.
+//! * [`FasterKv::sync`] makes every change durable whose operation has ended. [`Session::sync`]
+//!   does this for a session, with its [offset](crate::Session::set_offset) and its last operations
+//!   that changed nothing. A `sync` of the store, a commit by itself, and a `close` without a
+//!   checkpoint do not: such a session may come back with the offset before, or with its last
+//!   change as its last operation. So acknowledge input up to an offset only after `sync` of its
+//!   session.
 //! * Other operations become durable after [`commit_every`](crate::Config::commit_every), a second
 //!   by default, or [`commit_bytes`](crate::Config::commit_bytes).
 //! * The next opening recovers the newest checkpoint, and repeats the changes after it. A crash
@@ -147,7 +156,10 @@
 //!   for ever. A [backup](super::formats#backup) has no log, and needs none.
 //! * A compaction with a closure, and the expiry of keys, are no changes of a key. They happen
 //!   again after a crash.
-//! * Values are at most three eighths of [`wal_memory`](crate::Config::wal_memory) long.
+//! * A value and the longest key together are at most three eighths of
+//!   [`wal_memory`](crate::Config::wal_memory) long.
+//! * A [cookie](crate::checkpoint::Request::cookie) belongs to its checkpoint, and the store has
+//!   more than that after a crash. So keep the place in your input as an offset of a session.
 //!
 //! [`FasterKv::sync`]: crate::FasterKv::sync
 //! [`Session::sync`]: crate::Session::sync

@@ -133,6 +133,7 @@ impl Builder {
             contexts: Arc::new(EpochContexts::new(SEATS)),
             buffers: None,
             salt: self.salt.unwrap_or_else(drawn),
+            renews: false,
             number: self.number,
         };
         let opened = opening.open().instrument(span).await?;
@@ -152,7 +153,8 @@ pub(crate) struct SharedLog {
     pub(crate) maintenance: Maintenance,
 }
 
-/// Opens the log in `directory`, or creates it there with this `salt`. Operations under a guard of
+/// Opens the log in `directory`, or creates it there with this `salt`; `renews` says that a log
+/// without a commit gets it, too. Operations under a guard of
 /// `epoch` may append to it.
 ///
 /// # Errors
@@ -161,11 +163,11 @@ pub(crate) async fn open_on(
     epoch: Epoch,
     config: Config,
     (directory, handle): (Arc<dyn Directory>, Handle),
-    salt: u64,
+    (salt, renews): (u64, bool),
 ) -> Result<SharedLog> {
     let contexts = Arc::new(EpochContexts::on(epoch, SEATS));
-    let opening =
-        LogOpener { config, directory, handle, contexts, buffers: None, salt, number: None };
+    let (buffers, number) = (None, None);
+    let opening = LogOpener { config, directory, handle, contexts, buffers, salt, renews, number };
     let opened = opening.open().await?;
     let salt = opened.identity.sizes.salt.0;
     let (log, maintenance) = maintained(opened);

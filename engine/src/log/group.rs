@@ -162,6 +162,7 @@ impl Group {
             contexts: Arc::clone(&self.shared.contexts),
             buffers: Some(self.shared.buffers.clone()),
             salt: drawn(),
+            renews: false,
             number: None,
         };
         let opened = opening.open().instrument(span).await?;

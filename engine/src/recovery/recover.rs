@@ -111,8 +111,10 @@ impl Opening {
         manifest: &Manifest,
         report: &mut RecoveryReport,
     ) -> Result<(Restored, Option<CheckpointEntry>)> {
-        let wanted =
-            |record: &&CheckpointEntry| self.token.is_none_or(|token| record.token == token);
+        let wanted = |record: &&CheckpointEntry| {
+            let is_asked = self.token.is_none_or(|token| record.token == token);
+            is_asked && !(self.reads_only && record.is_partial)
+        };
         let candidates: Vec<CheckpointEntry> =
             manifest.checkpoints.iter().rev().filter(wanted).cloned().collect();
         if let (Some(token), true) = (self.token, candidates.is_empty()) {

@@ -5,9 +5,7 @@ use crate::base::error::Result;
 use crate::checkpoint::files::manifest::{CheckpointEntry, StoreFormat, TableFormat};
 use crate::checkpoint::{CheckpointPlan, Checkpoints, RemovalJob};
 use crate::config::Geometry;
-use crate::record::TableNumber;
-use crate::store::{Limits, StoreInner, TableInner};
-use std::collections::BTreeMap;
+use crate::store::{Limits, ReplayedTables, StoreInner, TableInner};
 use std::sync::Arc;
 
 /// Repeats the changes, and reports them. The drivers of the store must run.
@@ -25,6 +23,8 @@ pub(crate) async fn repeat_logged(
     let manifest = checkpoints.checkpoint_files().manifest().clone();
     let tables = replayed_tables(core, &manifest.store)?;
     let replayed = core.replay(&tables).await?;
+    // A checkpoint that began during the replay is of no single moment, too.
+    checkpoints.idle().await;
     let is_unfit = |record: &CheckpointEntry| record.wal.is_none() || record.is_partial;
     if checkpoints.checkpoint_files().manifest().checkpoints.iter().any(is_unfit) {
         // Checkpoints that are older than the write-ahead log differ by changes that it does not
@@ -41,20 +41,22 @@ pub(crate) async fn repeat_logged(
     Ok(())
 }
 
-/// Returns the tables of a store whose changes can be repeated.
+/// Returns the tables of a store whose changes can be repeated; `None` for those that are dropped.
 ///
 /// # Errors
 /// `InvalidArgument` if no page holds a record of a table.
-fn replayed_tables(
-    core: &Arc<StoreInner>,
-    store: &StoreFormat,
-) -> Result<BTreeMap<TableNumber, TableInner>> {
+fn replayed_tables(core: &Arc<StoreInner>, store: &StoreFormat) -> Result<ReplayedTables> {
     let geometry = Geometry::of(&core.config)?;
-    let replayed = |table: &TableFormat| {
+    let replayed = |table: &TableFormat| -> Result<TableInner> {
         let layout = table.layout();
         let limits = Limits::of(&geometry, (layout, [table.key_width, table.value_width]))?;
         let name = (table.number(), &*table.name);
-        Ok((table.number(), TableInner::new(Arc::clone(core), name, layout, limits)))
+        Ok(TableInner::new(Arc::clone(core), name, layout, limits))
     };
-    store.live_tables().map(replayed).collect()
+    let tables = store.tables.iter();
+    let tables = tables.map(|table| {
+        let replayed = (!table.dropped).then(|| replayed(table)).transpose()?;
+        Ok((table.number(), replayed))
+    });
+    tables.collect()
 }

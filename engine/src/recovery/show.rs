@@ -65,7 +65,8 @@ impl Opening {
         Geometry::of(&self.config)?;
         check_store(&manifest.store)?;
         let (place, begun) = (self.directory.describe(), self.handle.now());
-        if manifest.checkpoints.is_empty() {
+        // One of an opening that repeats the write-ahead log is of no single moment.
+        if manifest.checkpoints.iter().all(|record| record.is_partial) {
             let what = format!("a checkpoint of the store in {place}");
             return Err(Error::not_found(&what, "its writer takes one by `checkpoint`"));
         }

@@ -39,6 +39,8 @@ impl Opening {
         let place = directory.describe();
         let salt = self.life.rotate_left(13) ^ 0x6b76_6963_6b77_616c;
         let around = (directory, self.handle.clone());
+        // An empty log may be that of another store. Its changes must not come here.
+        let salt = (salt, manifest.wal().is_none());
         let opened = log::open_on(epoch.clone(), wal_config(&self.config), around, salt).await?;
         let SharedLog { log, salt, maintenance } = opened;
         let is_its_own = manifest.wal() == Some(salt);

@@ -39,7 +39,9 @@ impl Limits {
     ) -> Result<Self> {
         let key = key_width.unwrap_or(geometry.max_key);
         let (inline, page) = (geometry.max_inline, ByteSize::new(1 << geometry.page_bits));
-        let (value, values_limited_by) = match geometry.max_logged {
+        let logged = geometry.max_logged.map(|pair| pair.saturating_sub(key));
+        let (value, values_limited_by) = match logged {
+            Some(0) => return Err(small_wal_memory(key)),
             Some(logged) if logged < geometry.max_value => (logged, ValueLimit::WalMemory),
             _ => (geometry.max_value, ValueLimit::MaxValue),
         };
@@ -67,12 +69,19 @@ impl Limits {
                     geometry.max_value
                 )))
             }
+            Some(width) if width > limits.value && limits.is_limited_by_wal() => {
+                Err(small_wal_memory(key.saturating_add(width)))
+            }
             Some(width) if width > limits.value => {
                 let what = format!("the value type takes {width} bytes");
                 Err(no_page_holds(&what, page, limits.value))
             }
             _ => Ok(limits),
         }
+    }
+
+    fn is_limited_by_wal(&self) -> bool {
+        matches!(self.values_limited_by, ValueLimit::WalMemory)
     }
 
     /// Returns the bytes of a record with the longest key, without its value.
@@ -90,6 +99,15 @@ impl Limits {
         let piece = self.piece_bytes(layout);
         (piece / WORD - 1).saturating_mul(piece)
     }
+}
+
+/// Refuses a write-ahead log whose memory has no room for keys, or keys and values, of these bytes.
+#[cold]
+fn small_wal_memory(bytes: usize) -> Error {
+    Error::invalid(format!(
+        "wal_memory: an entry of {bytes} bytes, with the longest key of this store and its value, \
+         does not fit in three eighths of it; set a larger one"
+    ))
 }
 
 /// Refuses a type whose records are too large for the pages of the store.

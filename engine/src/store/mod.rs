@@ -54,4 +54,4 @@ pub(crate) use operation::attempt::{Types, layout};
 pub(crate) use record::encoding;
 pub(crate) use table::{ComputationTurn, TableInner};
 pub(crate) use tables::Tables;
-pub(crate) use wal::WriteAheadLog;
+pub(crate) use wal::{ReplayedTables, WriteAheadLog};

@@ -62,6 +62,9 @@ pub(crate) struct LogOpener {
     pub(crate) buffers: Option<BufPool>,
     /// The salt of a new log.
     pub(crate) salt: u64,
+    /// Whether a log without a commit becomes a new log, with the new salt. The owner of another
+    /// log may know it by the old one.
+    pub(crate) renews: bool,
     /// The number of the commit to recover; `None` for the newest.
     pub(crate) number: Option<u64>,
 }
@@ -119,7 +122,13 @@ impl LogOpener {
         let dropped = end.saturating_sub(until);
         let life = manifest.life().next(commit_state.until).ok_or_else(Error::lives_exhausted)?;
         let gives_up = u64::from(self.number.is_some() && dropped > 0);
-        let identity = Identity { sizes, life, rewinds: manifest.identity().rewinds + gives_up };
+        let mut identity =
+            Identity { sizes, life, rewinds: manifest.identity().rewinds + gives_up };
+        if self.renews && commit_state == CommitState::nothing() {
+            identity.sizes.salt = Hex(self.salt);
+            let published = self.try_publish(identity, &commit_state).await;
+            published.map_err(|failed| failed.error)?;
+        }
         let (mut published, mut is_announced) = (saved.clone(), false);
         if dropped > 0 || commit_state != saved {
             // Publish first, so that followers see it even after a power cut in between.
@@ -167,18 +176,26 @@ impl LogOpener {
     /// Publishes the recovered state. Returns whether there was space for the manifest. If not, the
     /// next opening recovers the same state again.
     async fn publish(&self, identity: Identity, commit_state: &CommitState) -> Result<bool> {
-        let manifest = Manifest::new(identity, commit_state);
-        match publish::publish_to_free(&*self.directory, &manifest).await {
-            Ok(bytes) => {
-                copy::keep_copy(&*self.directory, &bytes).await;
-                Ok(true)
-            }
+        match self.try_publish(identity, commit_state).await {
+            Ok(()) => Ok(true),
             Err(NotPublished { is_certain: true, error }) if error.is_shortage() => {
                 tracing::warn!(%error, "the manifest could not follow what was recovered");
                 Ok(false)
             }
             Err(NotPublished { error, .. }) => Err(error),
         }
+    }
+
+    /// As [`publish`](Self::publish), with an error if there was no space.
+    async fn try_publish(
+        &self,
+        identity: Identity,
+        commit_state: &CommitState,
+    ) -> Result<(), NotPublished> {
+        let manifest = Manifest::new(identity, commit_state);
+        let bytes = publish::publish_to_free(&*self.directory, &manifest).await?;
+        copy::keep_copy(&*self.directory, &bytes).await;
+        Ok(())
     }
 
     async fn create(self, lock: Box<dyn Lock>) -> Result<RecoveredLog> {

@@ -25,6 +25,9 @@ use std::collections::BTreeMap;
 /// The number of entries after which checkpoints have the sessions, too.
 const AT_ONCE: usize = 256;
 
+/// The tables of a store by their numbers; `None` for those that are dropped.
+pub(crate) type ReplayedTables = BTreeMap<TableNumber, Option<TableInner>>;
+
 /// The result of a replay.
 #[derive(Debug)]
 pub(crate) struct Replayed {
@@ -35,17 +38,15 @@ pub(crate) struct Replayed {
 }
 
 impl StoreInner {
-    /// Repeats every entry from the cut of the recovered checkpoint on. `tables` are those that are
-    /// not dropped.
+    /// Repeats every entry from the cut of the recovered checkpoint on.
     ///
     /// # Errors
-    /// `Corrupt` if an entry is damaged. The errors of writes.
-    pub(crate) async fn replay(
-        &self,
-        tables: &BTreeMap<TableNumber, TableInner>,
-    ) -> Result<Replayed> {
+    /// `Corrupt` if an entry is damaged, missing, or of a table that is not known. The errors of
+    /// writes.
+    pub(crate) async fn replay(&self, tables: &ReplayedTables) -> Result<Replayed> {
         let wal = self.wal()?;
         let (begin, end) = (wal.cut(), wal.log().committed_until());
+        wal.check_whole([begin, end.inner()])?;
         let mut replayed = Replayed { changes: 0, bytes: end.raw().saturating_sub(begin.raw()) };
         let (mut sessions, mut since) = (BTreeMap::new(), 0);
         let mut entries = wal.log().scan(LogAddress::from(begin)..);
@@ -59,10 +60,14 @@ impl StoreInner {
                     sessions.insert(id, later(before, point));
                 }
                 WalEntry::Change { table, key, change, session } => {
-                    // The number of a dropped table is not given again.
-                    if let Some(table) = tables.get(&table) {
-                        repeat(table, key, change).await?;
-                        replayed.changes += 1;
+                    match tables.get(&table) {
+                        Some(Some(table)) => {
+                            repeat(table, key, change).await?;
+                            replayed.changes += 1;
+                        }
+                        // The number of a dropped table is not given again.
+                        Some(None) => {}
+                        None => return Err(of_no_table(table)),
                     }
                     if let Some(progress) = session {
                         let before = self.point_before(&sessions, progress.id);
@@ -96,7 +101,7 @@ impl StoreInner {
 async fn repeat(table: &TableInner, key: &[u8], change: KeyChange<'_>) -> Result<()> {
     let hash = table.hasher.hash(key);
     let repeat = Repeat { key: HashedKey { bytes: key, hash }, change };
-    OperationFuture::new(StoreRef::pooled(table), repeat).await
+    OperationFuture::of_part(StoreRef::pooled(table), repeat).await
 }
 
 /// A change that is made again.
@@ -165,6 +170,14 @@ fn point_after(before: Option<CommitPoint>, progress: &SessionProgress) -> Commi
     point.excluded.remove(progress.serial);
     point.until = point.until.max(progress.serial);
     point
+}
+
+#[cold]
+fn of_no_table(table: TableNumber) -> Error {
+    Error::lost_entries(&format!(
+        "the write-ahead log has changes of table number {}, which the manifest does not know",
+        table.raw()
+    ))
 }
 
 #[cold]

@@ -3,7 +3,7 @@
 use super::entry::WalEntry;
 use super::stripes::Stripes;
 use crate::base::address::Address;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
 use crate::base::wait::wait_until;
 use crate::epoch::Guard;
@@ -93,6 +93,22 @@ impl WriteAheadLog {
             LIVE => self.log.tail_address().inner(),
             replayed => Address::new(replayed),
         }
+    }
+
+    /// Checks that no entry between two addresses was given up by a repair.
+    ///
+    /// # Errors
+    /// `Corrupt` if one was.
+    pub(super) fn check_whole(&self, range: [Address; 2]) -> Result<()> {
+        let [begin, end] = range;
+        if begin < end && self.log.inner.view.range().holes().reach_into(range) {
+            let (begin, end) = (begin.raw(), end.raw());
+            return Err(Error::lost_entries(&format!(
+                "the write-ahead log lacks entries between {begin} and {end}, which a repair gave \
+                 up, and has later ones"
+            )));
+        }
+        Ok(())
     }
 
     /// Records that the store has every change below `until`.
