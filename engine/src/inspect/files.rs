@@ -26,6 +26,16 @@ pub(super) async fn lengths(
     lengths
 }
 
+/// Returns the lengths of the files of contents `number`, by their plain names, and of the files
+/// that belong to the directory.
+pub(super) fn of_contents(lengths: &BTreeMap<String, u64>, number: u64) -> BTreeMap<String, u64> {
+    let plain = |(name, bytes): (&String, &u64)| match split(name) {
+        Some((of, plain)) => (of == number).then(|| (plain.to_owned(), *bytes)),
+        None => Some((name.clone(), *bytes)),
+    };
+    lengths.iter().filter_map(plain).collect()
+}
+
 /// Returns the end of the last segment of a device, in bytes of the device.
 pub(super) fn end_of(lengths: &BTreeMap<String, u64>, device: &str, segment_bytes: u64) -> u64 {
     let segments = lengths.iter().filter_map(|(file, length)| {

@@ -123,8 +123,7 @@ impl Manifests {
         let all = files::lengths(&**directory, list(&**directory).await?).await;
         let number = self.contents();
         let directory = &numbered(directory, number);
-        let lengths = files::lengths(&**directory, list(&**directory).await?).await;
-        let mut problems = Problems::new(lengths);
+        let mut problems = Problems::new(files::of_contents(&all, number));
         let (manifest, copy) = self.choose(&mut problems);
         let mut inspection = Inspection {
             place,
