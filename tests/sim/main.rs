@@ -43,6 +43,7 @@ mod log_readers;
 mod log_rot;
 mod log_space;
 mod log_work;
+mod long_values;
 mod lost_lives;
 mod many_sessions;
 mod named_sessions;

@@ -3,7 +3,8 @@
 //! The list of a value may be in the source, or some of its pieces, or both. The pieces in the
 //! source are appended anew, one at a time, and then a list of all pieces is linked, under the
 //! entry that led to the old list. Pieces that are not in the source are shared by both lists; the
-//! old one is dead from then on.
+//! old one is dead from then on. If the key changes meanwhile, the next list is linked with the
+//! copies that exist: no byte of a piece changes, and an operation may renew a list for ever.
 //!
 //! A list in the mutable region may be deleted in place. So it is sealed while its copy is linked,
 //! as for any other copy.
@@ -24,6 +25,7 @@ use crate::store::record::append::Link;
 use crate::store::record::find::find_on_device;
 use crate::store::record::overflow::{append_piece, read_piece};
 use crate::store::record::pieces::pieces_of;
+use std::collections::BTreeMap;
 
 /// The contents of a tombstone.
 const TOMBSTONE: (RecordKind, &[u8], ExpiryWord) = (RecordKind::Tombstone, &[], ExpiryWord::NEVER);
@@ -38,6 +40,10 @@ struct List {
     /// The state of the value, if it was in memory.
     state: Option<ValueState>,
 }
+
+/// The copies of pieces of one key, by the address of the piece.
+#[derive(Default)]
+struct Copies(BTreeMap<Address, Address>);
 
 /// The newest record of a key, as far as memory shows.
 enum Newest {
@@ -59,6 +65,7 @@ pub(super) async fn relocate(
     filter: &mut Option<Filter>,
     round: &mut Round,
 ) -> Result<()> {
+    let mut copies = Copies::default();
     loop {
         store.check_write()?;
         let Some(list) = newest_list(store, long).await? else {
@@ -86,21 +93,37 @@ pub(super) async fn relocate(
         }
         let mut bytes = list.bytes[..WORD].to_vec();
         for piece in pieces_of(&list.bytes) {
-            let mut piece = piece;
-            if is_in_source(piece) {
-                let table = (long.table, long.layout);
-                let contents = read_piece(store, table, piece).await?;
-                piece = append_piece(store, table, (long.key, &contents), Claim::Copy).await?;
-                round.copied_bytes += contents.len() as u64;
-            }
+            let is_old = is_in_source(piece);
+            let piece = if is_old { copies.of(store, long, piece, round).await? } else { piece };
             bytes.extend_from_slice(&piece.raw().to_le_bytes());
         }
         if link_new(store, long, &list, (RecordKind::InPieces, &bytes, list.expiry)).await? {
             round.copied_records += 1;
             return Ok(());
         }
-        // The value has changed. The pieces are garbage.
+        // The list has changed. A list of other pieces makes garbage of the copies.
         yield_once().await;
+    }
+}
+
+impl Copies {
+    /// Returns the copy of a piece, which is appended at the first call.
+    async fn of(
+        &mut self,
+        store: &StoreInner,
+        long: &LongKey<'_>,
+        piece: Address,
+        round: &mut Round,
+    ) -> Result<Address> {
+        if let Some(copy) = self.0.get(&piece) {
+            return Ok(*copy);
+        }
+        let table = (long.table, long.layout);
+        let contents = read_piece(store, table, piece).await?;
+        let copy = append_piece(store, table, (long.key, &contents), Claim::Copy).await?;
+        round.copied_bytes += contents.len() as u64;
+        self.0.insert(piece, copy);
+        Ok(copy)
     }
 }
 

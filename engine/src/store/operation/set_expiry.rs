@@ -192,11 +192,18 @@ impl Once<'_, '_> {
     fn change_in_place(&self, record: RecordRef<'_>, moment: &Moment<'_>) -> Option<Attempt<bool>> {
         let word = record.state_word(self.layout);
         let state = ValueState::observe(word).ok()?;
-        // It belongs to the observed state if that can be locked.
-        let has_expired = moment.has_passed(record.expiry(self.layout));
+        // It belongs to the observed state if that is unchanged, or can be locked.
+        let expiry = record.expiry(self.layout);
+        let has_expired = moment.has_passed(expiry);
+        let is_alive = || !has_expired && !record.info().is_tombstone();
+        if expiry == self.expiry && !state.is_sealed() {
+            // A new state would look like a change to a task that copies the value.
+            let step = Attempt::Done(is_alive());
+            return state.is_unchanged(word).then_some(step);
+        }
         state.transition_to_locked(word).ok()?;
         // The tombstone cannot change under the lock, because deleting takes the lock too.
-        let is_alive = !has_expired && !record.info().is_tombstone();
+        let is_alive = is_alive();
         if is_alive {
             self.core.version_tag(record);
             record.write_expiry(self.layout, self.expiry);
