@@ -28,7 +28,7 @@ pub(crate) struct QuotaState {
     refusal: Mutex<Option<(u64, Error)>>,
     /// The limits moved, or waits are refused.
     moved: Event,
-    /// A wait began.
+    /// A wait began, or limits moved under one.
     demand: Event,
 }
 
@@ -66,6 +66,13 @@ impl QuotaState {
             // Relaxed: the driver of compaction counts before it moves the limits, and after it.
             self.admitted.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Notes that the limits have moved: tasks may have a page, or may not have the page any more
+    /// for which the driver of compaction has stopped to work.
+    fn note_moved(&self) {
+        self.moved.notify(usize::MAX);
+        self.demand.notify(usize::MAX);
     }
 
     /// Begins a wait, which the driver of compaction notices.
@@ -110,7 +117,7 @@ impl Quota<'_> {
     /// until a drain.
     pub(crate) fn set(self, limits: Limits) {
         self.parts.tail.limits().set(limits);
-        self.state.moved.notify(usize::MAX);
+        self.state.note_moved();
     }
 
     /// Returns the limits.
@@ -140,7 +147,7 @@ impl Quota<'_> {
         self.state.admitted.load(Ordering::Relaxed)
     }
 
-    /// Returns the event of waits that begin.
+    /// Returns the event of waits that begin, and of limits that move under them.
     pub(crate) fn demand(&self) -> &Event {
         &self.state.demand
     }
@@ -165,5 +172,31 @@ impl Quota<'_> {
             so_far: count(next),
             refused: count(refused),
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::base::wait::wait_until;
+    use futures::FutureExt as _;
+    use std::cell::Cell;
+    use std::pin::pin;
+
+    /// A lap ended as the limits had gone up. They came down before the task that waited was
+    /// polled, and the driver slept on.
+    #[test]
+    fn the_driver_hears_of_limits_that_move_under_a_wait() {
+        let (state, have_moved) = (QuotaState::default(), Cell::new(false));
+        let waiting = state.begin(Claim::Value);
+        for event in [state.moved(), &state.demand] {
+            have_moved.set(false);
+            let mut heard = pin!(wait_until(event, || have_moved.get().then_some(())));
+            assert!(heard.as_mut().now_or_never().is_none());
+            have_moved.set(true);
+            state.note_moved();
+            assert!(heard.now_or_never().is_some());
+        }
+        drop(waiting);
     }
 }
