@@ -24,7 +24,7 @@ use crate::store::inner::StoreInner;
 use crate::store::record::append::Link;
 use crate::store::record::find::find_on_device;
 use crate::store::record::overflow::{append_piece, read_piece};
-use crate::store::record::pieces::pieces_of;
+use crate::store::record::pieces::{is_cut, pieces_of};
 use std::collections::BTreeMap;
 
 /// The contents of a tombstone.
@@ -57,7 +57,7 @@ enum Newest {
 }
 
 /// Moves the value of a key out of the source, if its list or a piece is below `until`, and the
-/// value has not expired at `second`. A key that `filter` drops is deleted.
+/// value has not expired at `second` and is not cut. A key that `filter` drops is deleted.
 pub(super) async fn relocate(
     store: &StoreInner,
     long: &LongKey<'_>,
@@ -72,6 +72,9 @@ pub(super) async fn relocate(
             return Ok(());
         };
         if list.expiry.has_passed(second) {
+            return Ok(());
+        }
+        if is_cut(&list.bytes, store.log.pages().begin()) {
             return Ok(());
         }
         let is_in_source = |address: Address| address < until;

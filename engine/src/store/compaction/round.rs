@@ -66,10 +66,12 @@ impl StoreInner {
             return Err(Error::busy("a reader of the log has not read its oldest part"));
         }
         assert!(until <= self.log.flushing().flushed(), "the source is on the device: {until:?}");
-        self.log.begin_shift().retire(until).await;
         // An entry of the write-ahead log may let a record live on that has expired by now.
         let is_repeating = self.wal.as_ref().is_some_and(|wal| !wal.is_live());
+        // Before the drain: after it no operation is left that has read an earlier second, in which
+        // it may renew what has expired.
         let second = if is_repeating { 0 } else { self.clock.now().second };
+        self.log.begin_shift().retire(until).await;
         let mut source = Source::new(self, [begin, until], (second, filter));
         let read = self.log.scan().log([first, until], &mut source).await;
         // After an error too, so that the pages before it are done.

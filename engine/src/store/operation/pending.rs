@@ -18,13 +18,13 @@ pub(crate) struct PendingState {
     chain: Option<LearntChain>,
     /// The address of a frozen record whose word is final by now.
     pub(in crate::store) drained: Option<Address>,
-    /// The whole value of the record at an address; `None` if a cache has dropped a piece of it.
+    /// The whole value of the record at an address; `None` if it is cut.
     pub(in crate::store) gathered: Option<(Address, Option<Vec<u8>>)>,
     scattered: Option<Scattered>,
     /// The number of times that compaction took pieces before their list was linked.
     losses: u32,
-    /// The begin of the log at which a piece of a value was found missing.
-    truncated: Option<Address>,
+    /// The record whose value was found cut, and the begin of the log then.
+    cut: Option<[Address; 2]>,
 }
 
 /// The newest record of the key in the chain from an address on the device, as a wait has read it.
@@ -62,17 +62,17 @@ pub(in crate::store) enum PendingResult {
     Drained(Address),
     Gathered(Address, Option<Vec<u8>>),
     Scattered(Scattered),
-    /// A piece could not be read, and a piece of the value is below the begin of the log, which is
-    /// this one. The value has been copied, or its list is damaged.
-    Truncated(Address, Error),
+    /// A piece of the value of the record at an address is below the begin of the log, which is the
+    /// second address. The value has been copied since the record was found, or it is cut.
+    Cut(Address, Address),
 }
 
 /// The value of a record in pieces.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) enum Gathered<'v> {
     Whole(&'v [u8]),
-    /// A cache has dropped a piece. So the key is absent, although its record is there.
-    Dropped,
+    /// The value is cut. So the key is absent, although its record is there.
+    Cut,
 }
 
 impl<'v> Gathered<'v> {
@@ -80,7 +80,7 @@ impl<'v> Gathered<'v> {
     pub(in crate::store) fn value(self) -> Option<&'v [u8]> {
         match self {
             Self::Whole(value) => Some(value),
-            Self::Dropped => None,
+            Self::Cut => None,
         }
     }
 }
@@ -92,15 +92,14 @@ pub(in crate::store) static NOTHING_PENDING: PendingState = PendingState {
     gathered: None,
     scattered: None,
     losses: 0,
-    truncated: None,
+    cut: None,
 };
 
 impl PendingState {
     /// Takes the result of a wait.
     ///
     /// # Errors
-    /// The error of a piece that is missing although the begin of the log has not moved since, or
-    /// of pieces that are lost too often.
+    /// The error of pieces that are lost too often.
     pub(in crate::store) fn take_in(&mut self, result: PendingResult) -> Result<()> {
         match result {
             PendingResult::Nothing => {}
@@ -117,11 +116,12 @@ impl PendingState {
                     _ => self.scattered = Some(value),
                 }
             }
-            PendingResult::Truncated(begin, error) => {
-                if self.truncated == Some(begin) {
-                    return Err(error);
+            PendingResult::Cut(at, begin) => {
+                // The second time the record was found as the newest one while the log began there.
+                if self.cut == Some([at, begin]) {
+                    self.gathered = Some((at, None));
                 }
-                self.truncated = Some(begin);
+                self.cut = Some([at, begin]);
             }
         }
         Ok(())
@@ -150,7 +150,7 @@ impl PendingState {
     /// Returns the whole value of the record at `address`, if its pieces were gathered.
     pub(in crate::store) fn gathered_at(&self, address: Address) -> Option<Gathered<'_>> {
         let (at, value) = self.gathered.as_ref()?;
-        let value = || value.as_deref().map_or(Gathered::Dropped, Gathered::Whole);
+        let value = || value.as_deref().map_or(Gathered::Cut, Gathered::Whole);
         (*at == address).then(value)
     }
 

@@ -19,6 +19,7 @@ use crate::store::record::encoding::{
     decode_boxed, decode_value, encode_key, owned_key, view_value,
 };
 use crate::store::record::find::{InMemory, RecordSource, find_record};
+use crate::store::record::pieces::is_cut;
 use crate::store::table::TableRef;
 use kvick_io::sync::atomic::Ordering;
 use promotion::promote;
@@ -203,7 +204,8 @@ pub(in crate::store) fn read_from<K: Key + ?Sized, V: Value + ?Sized, R: Reader<
             None => Attempt::Blocked(Blocked::OnDevice(from)),
             Some(None) => Attempt::Done(None),
             Some(Some(stored)) => {
-                read_stored::<K, V, R>(stored, reader, (counters, pending), moment)?
+                let begin = core.readable_from();
+                read_stored::<K, V, R>((stored, begin), reader, (counters, pending), moment)?
             }
         },
         RecordSource::Absent => Attempt::Done(None),
@@ -238,7 +240,8 @@ fn read_in_memory<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
     if layout.has_expiry && moment.has_passed(expiry) {
         return Ok(expired(tools.counters));
     }
-    if !R::LOOKS {
+    let in_pieces = info.is_in_pieces(layout);
+    if !R::LOOKS && !in_pieces {
         return Ok(Attempt::Done(Some(reader.read_header(expiry)?)));
     }
     if let Some(width) = V::WIDTH
@@ -248,14 +251,13 @@ fn read_in_memory<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
         let word = record.value_word(layout).load(Ordering::Acquire).to_le_bytes();
         return Ok(Attempt::Done(Some(reader.read(&word[..width])?)));
     }
-    let in_pieces = info.is_in_pieces(layout);
     if region == Region::ReadOnly && !in_pieces {
         let value = core.log.pages().immutable_value(core.table.layout, address, tools.guard);
         return Ok(Attempt::Done(Some(reader.read(value)?)));
     }
     match tools.pending.gathered_at(address) {
         Some(Gathered::Whole(value)) => return Ok(Attempt::Done(Some(reader.read(value)?))),
-        Some(Gathered::Dropped) => return Ok(Attempt::Done(None)),
+        Some(Gathered::Cut) => return Ok(Attempt::Done(None)),
         None => {}
     }
     let mut value = tools.scratch.take();
@@ -264,6 +266,12 @@ fn read_in_memory<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
         // The value may be a newer one than the one whose expiry was asked for above.
         Some(expiry) if layout.has_expiry && moment.has_passed(expiry) => {
             Ok(expired(tools.counters))
+        }
+        Some(_) if in_pieces && !R::LOOKS && is_cut(&value, core.readable_from()) => {
+            Ok(Attempt::Done(None))
+        }
+        Some(expiry) if in_pieces && !R::LOOKS => {
+            reader.read_header(expiry).map(|output| Attempt::Done(Some(output)))
         }
         Some(_) if in_pieces => {
             let list = Box::new((address, value.clone()));
@@ -294,7 +302,7 @@ fn copy_unchanged(
 
 #[cold]
 fn read_stored<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
-    stored: &StoredRecord,
+    (stored, begin): (&StoredRecord, Address),
     reader: &mut R,
     (counters, pending): (&Counters, &PendingState),
     moment: &Moment<'_>,
@@ -307,15 +315,18 @@ fn read_stored<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>>(
     if moment.has_passed(expiry) {
         return Ok(expired(counters));
     }
+    let in_pieces = stored.info().is_in_pieces(layout);
     if !R::LOOKS {
-        return Ok(Attempt::Done(Some(reader.read_header(expiry)?)));
+        let is_cut = in_pieces && is_cut(stored.value(layout), begin);
+        let answer = (!is_cut).then(|| reader.read_header(expiry));
+        return answer.transpose().map(Attempt::Done);
     }
-    if !stored.info().is_in_pieces(layout) {
+    if !in_pieces {
         return Ok(Attempt::Done(Some(reader.read(stored.value(layout))?)));
     }
     match pending.gathered_at(stored.address()) {
         Some(Gathered::Whole(value)) => Ok(Attempt::Done(Some(reader.read(value)?))),
-        Some(Gathered::Dropped) => Ok(Attempt::Done(None)),
+        Some(Gathered::Cut) => Ok(Attempt::Done(None)),
         None => {
             let pieces = stored.value(layout).to_vec();
             Ok(Attempt::Blocked(Blocked::OverflowValue(Box::new((stored.address(), pieces)))))

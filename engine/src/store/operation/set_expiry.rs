@@ -7,7 +7,7 @@
 //! | fuzzy | waits until it is immutable: another operation may still change it in place |
 //! | read-only | copies it to the tail |
 //! | on the device | reads it first, then copies it to the tail |
-//! | absent, deleted or expired | changes nothing |
+//! | absent, deleted, expired or cut | changes nothing |
 //!
 //! A lock keeps all other writers and copies out, and readers look again after it. The version tag
 //! of the record counts as for a change of the value, so an incremental checkpoint has the record.
@@ -36,6 +36,7 @@ use crate::store::operation::upsert::hashed;
 use crate::store::record::append::{Link, append_in, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource, find_in};
+use crate::store::record::pieces::is_cut;
 use crate::store::table::TableRef;
 use crate::store::wal::{KeyChange, logged_try};
 use kvick_io::sync::atomic::Ordering;
@@ -174,6 +175,16 @@ impl Once<'_, '_> {
 
     /// Changes the expiry of a value of bytes: in place if it is mutable, otherwise in a copy.
     fn change_bytes(&mut self, found: InMemory<'_>, moment: &Moment<'_>) -> Option<Attempt<bool>> {
+        if found.info.is_in_pieces(self.layout) {
+            let mut list = self.tools.scratch.take();
+            let copied = found.record.copy_value(self.layout, &mut list);
+            let is_cut = is_cut(&list, self.core.readable_from());
+            self.tools.scratch.give_back(list);
+            copied.ok()?;
+            if is_cut {
+                return Some(Attempt::Done(false));
+            }
+        }
         match found.region {
             Region::Mutable => self.change_in_place(found.record, moment),
             Region::Fuzzy => Some(Attempt::Blocked(Blocked::Fuzzy(found.address))),
@@ -215,7 +226,9 @@ impl Once<'_, '_> {
     /// Copies a record that a wait has read from the device.
     fn change_stored(&self, stored: &StoredRecord, moment: &Moment<'_>) -> Option<Attempt<bool>> {
         let expiry = stored.expiry(self.layout);
-        if stored.info().is_tombstone() || moment.has_passed(expiry) {
+        let is_cut = stored.info().is_in_pieces(self.layout)
+            && is_cut(stored.value(self.layout), self.core.readable_from());
+        if stored.info().is_tombstone() || moment.has_passed(expiry) || is_cut {
             return Some(Attempt::Done(false));
         }
         if expiry == self.expiry {

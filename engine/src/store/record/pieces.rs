@@ -11,3 +11,11 @@ pub(in crate::store) fn pieces_of(list: &[u8]) -> impl Iterator<Item = Address> 
         Address::new(raw & ADDRESS_MASK)
     })
 }
+
+/// Returns whether a value is *cut*: a piece is below `begin`, where the log began when `list` was
+/// found as the newest record of its key. Compaction copies pieces of a live value before that, so
+/// nothing has the value any more, and the key is absent. A cache has dropped the piece, or the
+/// value has expired and lives on only for a task that knows no time.
+pub(in crate::store) fn is_cut(list: &[u8], begin: Address) -> bool {
+    pieces_of(list).any(|piece| piece < begin)
+}

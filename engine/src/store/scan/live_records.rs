@@ -14,6 +14,7 @@ use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::wait::yield_once;
 use crate::record::{RecordInfo, StoredRecord};
 use crate::store::record::overflow::read_overflow;
+use crate::store::record::pieces::is_cut;
 use crate::store::table::TableInner;
 use kvick_io::BoxFuture;
 use std::fmt;
@@ -273,8 +274,9 @@ impl Finder<'_> {
         &self,
         Candidates { candidates, .. }: Candidates<'_>,
     ) -> Result<Vec<LivePlace>> {
-        let live = live_of(self.table, &candidates, self.moment.end).await?;
+        let mut live = live_of(self.table, &candidates, self.moment.end).await?;
         drop(candidates);
+        live.retain(|record| !self.is_cut(record));
         let is_long = |record: &Candidate<'_>| {
             let info = RecordInfo::first_of(record.record);
             self.wish == Wish::Values && info.is_in_pieces(record.layout)
@@ -284,6 +286,14 @@ impl Finder<'_> {
         }
         let plain = live.iter().filter(|record| !is_long(record));
         Ok(plain.map(LivePlace::of).collect())
+    }
+
+    /// Returns whether a record is a list whose value was cut at the moment. Then its key was
+    /// absent. The begin of the log does not move while the scan needs what is above it.
+    fn is_cut(&self, record: &Candidate<'_>) -> bool {
+        let Candidate { layout, record, .. } = *record;
+        let info = RecordInfo::first_of(record);
+        info.is_in_pieces(layout) && is_cut(StoredRecord::value_in(record, layout), self.begin)
     }
 
     /// Passes on live records of a stretch, and lets other tasks run.

@@ -8,7 +8,7 @@ use crate::log::Space;
 use crate::store::operation::attempt::{Blocked, LongValue};
 use crate::store::record::find::find_on_device;
 use crate::store::record::overflow::{read_overflow, write_overflow};
-use crate::store::record::pieces::pieces_of;
+use crate::store::record::pieces::is_cut;
 use crate::store::table::TableRef;
 use kvick_io::BoxFuture;
 use std::fmt;
@@ -71,19 +71,23 @@ impl<'a> PendingWait<'a> {
                 Ok(PendingResult::Nothing)
             }),
             Blocked::OverflowValue(list) => Box::pin(async move {
-                let (address, pieces) = *list;
-                let read = read_overflow(core.store, core.table.stored(), address, &pieces).await;
-                let begin = core.log.pages().begin();
-                let is_dropped = |piece| core.config.cache && piece < core.readable_from();
-                match read {
+                let ((address, pieces), table) = (*list, core.table.stored());
+                let cut = || {
+                    let begin = core.readable_from();
+                    // A cache copies no piece, so there it is cut for ever.
+                    let cut = if core.config.cache {
+                        PendingResult::Gathered(address, None)
+                    } else {
+                        PendingResult::Cut(address, begin)
+                    };
+                    is_cut(&pieces, begin).then_some(cut)
+                };
+                if let Some(cut) = cut() {
+                    return Ok(cut);
+                }
+                match read_overflow(core.store, table, address, &pieces).await {
                     Ok(value) => Ok(PendingResult::Gathered(address, Some(value))),
-                    Err(_) if pieces_of(&pieces).any(is_dropped) => {
-                        Ok(PendingResult::Gathered(address, None))
-                    }
-                    Err(error) if pieces_of(&pieces).any(|piece| piece < begin) => {
-                        Ok(PendingResult::Truncated(begin, error))
-                    }
-                    Err(error) => Err(error),
+                    Err(error) => cut().ok_or(error),
                 }
             }),
             Blocked::NeedsOverflow(value) => {
