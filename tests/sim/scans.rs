@@ -9,6 +9,7 @@ mod expiring;
 mod feeds;
 mod pressed;
 mod removals;
+mod seconds;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
