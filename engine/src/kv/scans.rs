@@ -64,11 +64,16 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// than the first scan. Both together show
     ///
     /// * each key that is in the table the whole time, at least once;
-    /// * with a value that it had at the moment of the scan that showed it;
-    /// * a key that no task writes meanwhile exactly once, but for some keys before the cursor.
+    /// * with a value that it had at the moment of the scan that showed it.
+    ///
+    /// A key comes again if it was shown shortly before the cursor, or if its record was appended
+    /// anew after the first scan: by a write, or by [compaction](crate::compaction), which moves
+    /// records that no task writes. So after a compaction of the whole log all keys may come again.
+    /// In a [cache](crate::Config::cache) a read may have the same effect.
     ///
     /// A key that was deleted after the first scan showed it does not show as deleted. A cursor of
-    /// a [part](Self::scan_in_parts) continues this part, and shows all later writes.
+    /// a [part](Self::scan_in_parts) continues this part, and shows all later writes. That of a
+    /// part that was not polled yet is the cursor of a whole scan.
     ///
     /// ```
     /// # use kvick::{Config, FasterKv};

@@ -3,7 +3,8 @@
 //! A cursor has the ranges of the log that the scan had not shown, and its moment. A later scan
 //! shows those ranges as of a later moment, and everything that was appended in between. A record
 //! that was shown stays below the old moment. If its key changed since, either its newest record is
-//! above that moment, or it changed in place.
+//! above that moment, or it changed in place. A record that was copied since is above the moment,
+//! too, and is shown again.
 //!
 //! Addresses mean something in one life of the log only: a recovery truncates the log, and other
 //! records take the addresses.
