@@ -116,7 +116,7 @@ pub struct Config {
     ///
     /// A cache keeps the newest records, within [`memory`](Self::memory) and `disk`. It drops the
     /// oldest records, and so their keys are absent; a read of an old record moves it to the front
-    /// again. [`Config::cache`] has fitting settings.
+    /// again, unless a scan is in progress. [`Config::cache`] has fitting settings.
     ///
     /// Without `disk` a cache keeps nothing that leaves memory. Then it opens no directory and no
     /// file, each opening is empty, and there are no scans.

@@ -107,6 +107,38 @@ fn slow<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
     });
 }
 
+/// A scan of a cache pauses, while old records are read. Each read that would have promoted one
+/// marked the scan as in the way of compaction, so it expired although nothing waited for it.
+#[test]
+fn a_scan_of_a_cache_outlasts_reads() {
+    let world = World::new(4);
+    let site = world.site.clone();
+    world.simulation.run(async move {
+        let config = two_pages().with_cache(true).with_disk(ByteSize::mib(4));
+        let store = site.open::<u64, [u8]>(config).await;
+        for key in 0..KEYS {
+            store.upsert(&key, &[1; LONGEST]).await.expect("there is space");
+        }
+        let mut scan = store.scan();
+        scan.try_next().await.expect("a sound disk").expect("there are keys");
+        let pause = async || {
+            for key in 0..KEYS / 2 {
+                assert!(store.read(&key).await.expect("a sound disk").is_some());
+            }
+            site.handle.sleep(LONG).await;
+        };
+        for _ in 0..3 {
+            pause().await;
+        }
+        assert_eq!(store.stats().promotions, 0, "a scan is in progress");
+        let rest: Vec<_> = scan.try_collect().await.expect("it does not expire");
+        assert_eq!(rest.len() as u64, KEYS - 1);
+        pause().await;
+        assert!(store.stats().promotions > 0);
+        store.close().await.expect("closes");
+    });
+}
+
 #[test]
 fn an_expired_scan_shows_only_its_moment() {
     seeds(40, expired::<u64, u64>);

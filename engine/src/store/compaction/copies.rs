@@ -147,8 +147,9 @@ pub(in crate::store) fn link_copy(
         return Copied::Barrier;
     }
     // A scan that removes keys takes a record that was copied for a change of its key. Besides, the
-    // begin cannot move while there is a scan.
-    if store.has_scan() {
+    // begin cannot move while there is a scan. A promotion does without the copy, so this look
+    // expires no scan.
+    if store.scans.kept_below() > Address::NONE {
         return Copied::Scan;
     }
     let copy = (record, Claim::Copy);

@@ -6,7 +6,8 @@
 //!
 //! A record that takes changes in place is new enough, so a key has one copy for each way of a
 //! record through the mutable region, however often it is read. The copy is best effort: if there
-//! is no room, or the entry has changed, or a version ends, the read does without it.
+//! is no room, or the entry has changed, or a version ends, or a scan is in progress, the read does
+//! without it.
 
 use crate::base::address::Address;
 use crate::codec::{Key, Value};
