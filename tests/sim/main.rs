@@ -61,6 +61,7 @@ mod rounds;
 mod scans;
 mod session_points;
 mod space;
+mod stalls;
 mod store_readers;
 mod syncs;
 mod tables;

@@ -23,7 +23,8 @@ use tracing::Instrument as _;
 
 /// The number of rounds for a whole log.
 const ROUNDS: u64 = 16;
-/// The time within which a full device is written again.
+/// The time after which a full device is written again, and a checkpoint is tried again without
+/// which no file goes.
 const RETRY: Duration = Duration::from_millis(500);
 /// The least rest after tasks were refused, before compaction tries again for later ones.
 const REST_MIN: Duration = Duration::from_millis(10);
@@ -46,6 +47,8 @@ enum Next {
     Due(Address),
     /// The device of a cache is full, which drops its log up to this address.
     Full(Address),
+    /// Rounds make no space before a checkpoint lets files go.
+    Stalled,
     /// Tasks wait for space.
     Pressed,
 }
@@ -102,9 +105,18 @@ impl Compaction {
             match next {
                 Next::End => return self.abandon(),
                 Next::Asked => self.compact_asked().await,
-                Next::Due(until) => self.compact_some(until).await,
+                Next::Due(until) => {
+                    self.compact_some(until).await;
+                    if self.rounds.is_stalled() {
+                        rest_until = handle.now() + RETRY;
+                    }
+                }
                 Next::Full(until) => {
                     self.compact_some(until).await;
+                    rest_until = handle.now() + RETRY;
+                }
+                Next::Stalled => {
+                    warn_of(self.rounds.free_after_round().await);
                     rest_until = handle.now() + RETRY;
                 }
                 Next::Pressed => {
@@ -139,6 +151,10 @@ impl Compaction {
             if is_rested && quota.is_pressed() && log.health().check_room().is_ok() {
                 return Some(Next::Pressed);
             }
+            if self.rounds.is_stalled() {
+                let may_end = is_rested && self.rounds.may_end_stall();
+                return may_end.then_some(Next::Stalled);
+            }
             let due = || self.rounds.due().map(Next::Due);
             let full = || self.rounds.due_on_full_device().filter(|_| is_rested).map(Next::Full);
             due().or_else(full)
@@ -148,13 +164,10 @@ impl Compaction {
 
     /// Makes a round that the policy wants.
     async fn compact_some(&self, until: Address) {
-        let freed = match self.rounds.round(until, &mut None).await {
-            Ok(round) => self.free(round.source_bytes).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = freed {
-            tracing::warn!(target: "kvick::compaction", %error, "a round of compaction failed");
-        }
+        warn_of(match self.rounds.round(until, &mut None).await {
+            Ok(round) if round.source_bytes > 0 => self.rounds.free_after_round().await,
+            made => made.map(drop),
+        });
     }
 
     /// Makes the rounds that callers wait for. Those with the same wish have the same rounds.
@@ -240,6 +253,12 @@ impl Compaction {
 
     fn take_waiting(&self) -> Vec<(Wish, Reply<Outcome>)> {
         std::mem::take(&mut *self.waiting.lock().expect("nothing panics under it"))
+    }
+}
+
+fn warn_of(result: Result<()>) {
+    if let Err(error) = result {
+        tracing::warn!(target: "kvick::compaction", %error, "a round of compaction failed");
     }
 }
 

@@ -7,6 +7,7 @@
 //! tasks still have no page, there are two cases. Other tasks have had pages meanwhile: then the
 //! next lap begins. Or no task has had one: what is live takes all the space, and the tasks that
 //! have waited since before the lap get an error. A later task gets a lap of its own, after a rest.
+//! A lap over a cache drops records, so it ends when files before the begin stay.
 //!
 //! # Scans
 //! A scan in progress holds compaction up, so a lap waits for it. Invariants:
@@ -136,6 +137,10 @@ impl Relief<'_> {
             lap.idle_checkpoints = if has_freed { 0 } else { lap.idle_checkpoints + 1 };
             return Ok(true);
         }
+        if core.config.cache && rounds.has_pinned_files() {
+            // What a cache drops is lost, and makes no space.
+            return Ok(false);
+        }
         let begin = log.pages().begin();
         if begin >= lap.end {
             return self.forgo_optional_files(lap).await;
@@ -248,6 +253,10 @@ impl Relief<'_> {
     }
 
     fn exhausted(self) -> Error {
+        if self.0.is_pinned() {
+            let error = self.over_budget("a backup in progress needs files of the log");
+            return error.with_way_out("finish the backup, or drop it");
+        }
         self.over_budget("the live data leave no space for more")
     }
 

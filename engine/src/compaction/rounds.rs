@@ -31,6 +31,16 @@ struct Done {
     failed: u64,
     all: Round,
     policy: Policy,
+    idle: Idle,
+}
+
+/// The checkpoints in a row after which no file went. Only those count that compaction took by
+/// itself.
+#[derive(Default)]
+struct Idle {
+    count: u32,
+    /// The files of the log began here after the last one.
+    files_begin: u64,
 }
 
 impl Rounds {
@@ -109,11 +119,16 @@ impl Rounds {
             let drops = core.config.cache.then(|| core.log.file().units().start_of_page(until));
             drops.unwrap_or_else(|| core.limit_by_readers(self.reach(begin, until, u64::MAX)))
         };
-        let may_write = core.log.health().check_write().is_ok();
-        // No file of a pinned log goes, so that more rounds would make no space.
-        let pinned = self.checkpoints.checkpoint_files().pinned_from();
-        let is_free = !core.has_scan() && pinned.is_none_or(|pinned| pinned >= begin);
+        let may_write = core.log.health().check_write().is_ok() && !self.is_stalled();
+        // More rounds would make no space.
+        let is_free = !core.has_scan() && !self.is_pinned();
         (until > begin && may_write && is_free).then_some(until)
+    }
+
+    /// Returns whether a backup in progress needs files before the begin of the log.
+    pub(super) fn is_pinned(&self) -> bool {
+        let pinned = self.checkpoints.checkpoint_files().pinned_from();
+        pinned.is_some_and(|pinned| pinned < self.core().log.pages().begin())
     }
 
     /// Returns the address up to which a cache drops its log on a full device.
@@ -122,7 +137,7 @@ impl Rounds {
         let (begin, flushed) = (core.log.pages().begin(), core.log.flushing().flushed());
         let until = self.reach(begin, flushed, u64::MAX);
         let is_wanted = core.config.cache && core.log.health().is_full() && !core.has_scan();
-        (until > begin && is_wanted).then_some(until)
+        (until > begin && is_wanted && !self.is_stalled()).then_some(until)
     }
 
     /// Returns the end of a round that begins at `begin`, compacts about `most` bytes, and ends at
@@ -210,6 +225,44 @@ impl Rounds {
             }
         }
         Ok(files_begin() > before)
+    }
+
+    /// Lets files of the log go after a round of the policy. Notes whether some went.
+    ///
+    /// # Errors
+    /// Of the checkpoint.
+    pub(super) async fn free_after_round(&self) -> Result<()> {
+        let freed = self.checkpoint().await;
+        let files_begin = self.core().space.division().files_begin;
+        let idle = &mut self.done().idle;
+        let count = match freed {
+            Ok(true) => 0,
+            Ok(false) => idle.count.saturating_add(1),
+            // A later one may succeed, but another round makes no space for it.
+            Err(_) => u32::MAX,
+        };
+        *idle = Idle { count, files_begin };
+        freed.map(drop)
+    }
+
+    /// Returns whether a further checkpoint may end a stall.
+    pub(super) fn may_end_stall(&self) -> bool {
+        self.core().log.health().check_write().is_ok() && !self.is_pinned()
+    }
+
+    /// Returns whether rounds make no space: files are before the begin, and as many checkpoints
+    /// have let none of them go as the store keeps. A further round would cost a cache more of its
+    /// records, and another store the pages for copies.
+    pub(super) fn is_stalled(&self) -> bool {
+        let core = self.core();
+        // A cache gives up the older checkpoints at once.
+        let allowed = if core.config.cache { 0 } else { core.config.keep_checkpoints };
+        let files_begin = core.space.division().files_begin;
+        let is_idle = {
+            let done = self.done();
+            done.idle.count > allowed && done.idle.files_begin == files_begin
+        };
+        is_idle && self.has_pinned_files()
     }
 
     /// Takes checkpoints until the files before the begin have gone, if the budget has little room

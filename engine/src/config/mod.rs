@@ -123,11 +123,11 @@ pub struct Config {
     ///
     /// With `disk` all files stay within that space, as those of other stores do, and nothing is
     /// compacted. Writers that are faster than the device wait. They get
-    /// [`StorageFull`](crate::ErrorKind::StorageFull) only if scans hold dropping up for [too
-    /// long](crate::guide::running#a-full-budget), or if the device is full. The cache takes no
-    /// checkpoints of its own, unless one was requested before. Then files go only with a newer
-    /// one, and older ones than that are given up if they pin files. A cache is empty when it is
-    /// opened again, unless there is a checkpoint. Choose a `disk` that is larger than `memory`,
+    /// [`StorageFull`](crate::ErrorKind::StorageFull) only if scans or a backup hold dropping up
+    /// for [too long](crate::guide::running#a-full-budget), or if the device is full. The cache
+    /// takes no checkpoints of its own, unless one was requested before. Then files go only with a
+    /// newer one, and older ones than that are given up if they pin files. A cache is empty when it
+    /// is opened again, unless there is a checkpoint. Choose a `disk` that is larger than `memory`,
     /// which is of no use otherwise.
     ///
     /// It is a choice of each opening: an existing store may be opened as a cache, and then loses

@@ -258,7 +258,8 @@
 //! After damage, writers get the error of the page that could not be compacted.
 //!
 //! A [cache](crate::Config::cache) drops where other stores compact, so live data do not fill its
-//! budget.
+//! budget. While a backup needs its files, or no checkpoint can be taken after which files go, it
+//! drops no more, and writers get the error.
 //!
 //! A device that is full before the budget is, acts as a full disk does.
 //!
