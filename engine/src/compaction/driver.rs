@@ -120,7 +120,8 @@ impl Compaction {
                     rest_until = handle.now() + RETRY;
                 }
                 Next::Pressed => {
-                    if let Some(worked) = Relief(&self.rounds).run().await {
+                    let is_asked = || self.has_waiting();
+                    if let Some(worked) = Relief::new(&self.rounds, &is_asked).run().await {
                         // Laps work no more than half of the time if nothing changes.
                         rest_until = handle.now() + worked.max(REST_MIN);
                     }

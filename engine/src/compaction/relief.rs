@@ -21,6 +21,8 @@
 //! 4. No task waits for scans longer than twice [`SCAN_BOUND`]. But the lap goes on while they are
 //!    used, and compacts when they have ended. So scans that follow one another do not keep
 //!    compaction from its turn.
+//! 5. A lap without a task that waits ends after [`SCAN_BOUND`], or when a caller asks for a
+//!    compaction. So it holds new scans back for as long at most.
 //!
 //! # Readers of the log
 //! A reader that has not read the oldest page holds a lap up, too. It is waited for while it goes
@@ -46,7 +48,11 @@ const SCAN_LOOK: Duration = Duration::from_secs(1);
 
 /// The work for tasks that wait.
 #[derive(Clone, Copy)]
-pub(super) struct Relief<'r>(pub(super) &'r Rounds);
+pub(super) struct Relief<'r> {
+    rounds: &'r Rounds,
+    /// Returns whether a caller waits for a compaction.
+    is_asked: &'r (dyn Fn() -> bool + Sync),
+}
 
 /// The state of a lap.
 #[derive(Debug)]
@@ -67,13 +73,19 @@ struct Lap {
     waited: Duration,
     /// Tasks were refused for scans, and nothing has been compacted since.
     is_overdue: bool,
+    /// The time since which no task waits, if the lap is overdue and none does.
+    unwanted_since: Option<Duration>,
 }
 
-impl Relief<'_> {
+impl<'r> Relief<'r> {
+    pub(super) fn new(rounds: &'r Rounds, is_asked: &'r (dyn Fn() -> bool + Sync)) -> Self {
+        Self { rounds, is_asked }
+    }
+
     /// Makes space until the waiting tasks may have a page. Returns the time that it took, without
     /// the waits for scans and readers, if they were refused.
     pub(super) async fn run(self) -> Option<Duration> {
-        let core = self.0.core();
+        let core = self.rounds.core();
         let refused_after = self.lap().await;
         core.hold_back_scans(false);
         core.space.set_thrifty(false);
@@ -81,7 +93,7 @@ impl Relief<'_> {
     }
 
     async fn lap(self) -> Option<Duration> {
-        let (log, begun) = (&self.0.core().log, self.0.handle().now());
+        let (log, begun) = (&self.rounds.core().log, self.rounds.handle().now());
         let mut lap = self.begin(Duration::ZERO);
         while self.is_wanted(&lap) {
             let error = match self.step(&mut lap).await {
@@ -96,20 +108,20 @@ impl Relief<'_> {
             };
             tracing::warn!(target: "kvick::compaction", %error, "writers that wait are refused");
             log.quota().refuse(lap.refused_below, error);
-            return Some(self.0.handle().now().saturating_sub(begun + lap.waited));
+            return Some(self.rounds.handle().now().saturating_sub(begun + lap.waited));
         }
         None
     }
 
     /// Returns whether a lap has to go on.
     fn is_wanted(self, lap: &Lap) -> bool {
-        self.0.core().log.quota().is_pressed() || lap.is_overdue
+        self.rounds.core().log.quota().is_pressed() || lap.is_overdue
     }
 
     /// Begins a lap over what is in the log. Scans and readers have held earlier laps up for
     /// `waited`.
     fn begin(self, waited: Duration) -> Lap {
-        let core = self.0.core();
+        let core = self.rounds.core();
         let quota = core.log.quota();
         core.space.set_thrifty(false);
         core.hold_back_scans(false);
@@ -124,12 +136,13 @@ impl Relief<'_> {
             scan_bound: None,
             waited,
             is_overdue: false,
+            unwanted_since: None,
         }
     }
 
     /// Makes the next step of a lap. Returns false if there is none.
     async fn step(self, lap: &mut Lap) -> Result<bool> {
-        let (core, rounds) = (self.0.core(), self.0);
+        let (core, rounds) = (self.rounds.core(), self.rounds);
         let log = &core.log;
         log.health().check_write()?;
         if rounds.has_pinned_files() && lap.idle_checkpoints <= core.config.keep_checkpoints {
@@ -153,9 +166,9 @@ impl Relief<'_> {
         log.flushing().stored(until).await?;
         // After the flush: a subscriber may have waited for it.
         if core.limit_by_readers(until) <= begin {
-            let begun = self.0.handle().now();
+            let begun = self.rounds.handle().now();
             let moved = self.wait_for_readers([begin, until]).await;
-            lap.waited += self.0.handle().now().saturating_sub(begun);
+            lap.waited += self.rounds.handle().now().saturating_sub(begun);
             return moved.map(|()| true);
         }
         match rounds.round(until, &mut None).await {
@@ -178,7 +191,7 @@ impl Relief<'_> {
     /// Takes a checkpoint, and gives the log the space of its optional files. Returns false if no
     /// kept checkpoint has any.
     async fn forgo_optional_files(self, lap: &mut Lap) -> Result<bool> {
-        let (core, rounds) = (self.0.core(), self.0);
+        let (core, rounds) = (self.rounds.core(), self.rounds);
         // The first one may still have some. The others replace all that are kept.
         if lap.thrifty_checkpoints > core.config.keep_checkpoints {
             return Ok(false);
@@ -194,7 +207,7 @@ impl Relief<'_> {
     /// # Errors
     /// `StorageFull` if a scan is not used.
     async fn wait_for_scans(self, lap: &mut Lap) -> Result<()> {
-        let (core, handle) = (self.0.core(), self.0.handle());
+        let (core, handle) = (self.rounds.core(), self.rounds.handle());
         let (health, quota) = (core.log.health(), core.log.quota());
         let begun = handle.now();
         core.hold_back_scans(true);
@@ -204,6 +217,10 @@ impl Relief<'_> {
             let still_since = core.scans_still_since(now).unwrap_or(now).max(begun);
             if now.saturating_sub(still_since) >= SCAN_PATIENCE {
                 return Err(self.held_up());
+            }
+            if self.is_given_up(lap, now) {
+                lap.is_overdue = false;
+                break;
             }
             if now >= *lap.scan_bound.get_or_insert(now + SCAN_BOUND) {
                 quota.refuse(lap.refused_below, self.held_up());
@@ -219,12 +236,23 @@ impl Relief<'_> {
         Ok(())
     }
 
+    /// Returns whether an overdue lap ends for want of tasks that wait: none has come for a while,
+    /// or a caller waits for a compaction, which finds out by itself whether scans are in the way.
+    fn is_given_up(self, lap: &mut Lap, now: Duration) -> bool {
+        if self.rounds.core().log.quota().is_pressed() {
+            lap.unwanted_since = None;
+            return false;
+        }
+        let since = *lap.unwanted_since.get_or_insert(now);
+        now.saturating_sub(since) >= SCAN_BOUND || (self.is_asked)()
+    }
+
     /// Waits until readers of the log let it begin after `begin`, on the way to `until`.
     ///
     /// # Errors
     /// `StorageFull` if they do not move.
     async fn wait_for_readers(self, [begin, until]: [Address; 2]) -> Result<()> {
-        let (core, handle) = (self.0.core(), self.0.handle());
+        let (core, handle) = (self.rounds.core(), self.rounds.handle());
         let health = core.log.health();
         let begun = handle.now();
         let (mut before, mut still_since) = (core.reader_needs(), begun);
@@ -253,7 +281,7 @@ impl Relief<'_> {
     }
 
     fn exhausted(self) -> Error {
-        if self.0.is_pinned() {
+        if self.rounds.is_pinned() {
             let error = self.over_budget("a backup in progress needs files of the log");
             return error.with_way_out("finish the backup, or drop it");
         }
@@ -261,7 +289,7 @@ impl Relief<'_> {
     }
 
     fn over_budget(self, why: &str) -> Error {
-        let disk = self.0.core().config.disk.unwrap_or(ByteSize::new(0));
+        let disk = self.rounds.core().config.disk.unwrap_or(ByteSize::new(0));
         Error::over_budget(format!("disk = {disk}: {why}"))
     }
 }

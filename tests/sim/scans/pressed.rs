@@ -9,7 +9,9 @@
 //! 3. Nor does a task that begins a scan within a scan (`a_task_scans_while_it_scans`).
 //! 4. A writer waits for a scan no longer than a minute, and compaction has its turn when the scan
 //!    has ended (`compaction_has_its_turn`).
-//! 5. A writer waits for readers of the oldest page no longer than that, also if there is always
+//! 5. A lap that no writer waits for holds new scans and requests back for half a minute at most
+//!    (`a_lap_without_writers_ends`).
+//! 6. A writer waits for readers of the oldest page no longer than that, also if there is always
 //!    one (`readers_that_begin_again_end_no_wait`).
 
 use std::cell::Cell;
@@ -18,7 +20,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use futures::future::{join, join_all, select};
+use futures::future::{Either, join, join_all, select};
 use kvick::config::ByteSize;
 use kvick::{Error, ErrorKind, FasterKv};
 use tests::simulated::{Site, World, two_pages};
@@ -202,6 +204,34 @@ async fn write_until_refused_or_compacted(store: &FasterKv<u64, [u8]>) -> Option
         }
     }
     unreachable!("the keys come again")
+}
+
+/// A scan goes on for minutes after the only writer was refused for it. New scans waited for its
+/// end, and so did requests, although no writer was there.
+#[test]
+fn a_lap_without_writers_ends() {
+    for asks in [false, true] {
+        run(6, async move |site, store| {
+            let other = scan_slowly(site, store, Duration::from_secs(2));
+            let writer = async {
+                site.handle.sleep(Duration::from_secs(1)).await;
+                assert_held_up(&write_until_refused(store).await);
+                let begun = site.handle.now();
+                if asks {
+                    super::assert_held_up(store).await;
+                }
+                let mut scan = store.scan();
+                assert!(scan.try_next().await.expect("a sound disk").is_some());
+                let (waited, most) = (site.handle.now() - begun, if asks { 2 } else { 32 });
+                assert!(waited <= Duration::from_secs(most), "{waited:?}");
+                assert_eq!(store.stats().scans.in_progress, 2, "the other one goes on");
+            };
+            match select(pin!(other), pin!(writer)).await {
+                Either::Left(_) => panic!("the new scan waits for the end of the other one"),
+                Either::Right(((), _other)) => {}
+            }
+        });
+    }
 }
 
 /// Readers of the oldest page begin again and again. Their number changed, which looked as if they
