@@ -180,7 +180,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// ```
     ///
     /// # Errors
-    /// `Busy` while a scan is in progress, which expires a minute after it was polled last, or if a
+    /// `Unsupported` in a [cache](Config::cache), which drops its oldest part by itself. `Busy`
+    /// while a scan is in progress, which expires a minute after it was polled last, or if a
     /// reader of the log has not read that far; what was compacted until then stays so. `Corrupt`
     /// with file and offset: then the log begins with the page that is damaged, and nothing is
     /// lost. `StorageFull`, `Io`, `Poisoned`, `Closed`.

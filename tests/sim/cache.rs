@@ -376,3 +376,25 @@ fn a_full_device_drops_old_records() {
         store.close().await.expect("closes");
     });
 }
+
+/// A compaction of a cache ended well and did nothing, even with a filter.
+#[test]
+fn a_compaction_is_refused() {
+    for disk in [None, Some(DISK)] {
+        let world = World::new(10);
+        let site = world.site.clone();
+        world.simulation.run(async move {
+            let store = site.open::<u64, [u8]>(sixteen_pages(disk)).await;
+            fill(&store, 0..100).await;
+            let refusals = [
+                store.compact().await.expect_err("nothing can be done"),
+                store.compact().keep(|_key, _value| false).await.expect_err("no key goes"),
+            ];
+            for error in refusals {
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            }
+            assert!(found(&store, 99).await);
+            store.close().await.expect("closes");
+        });
+    }
+}

@@ -5,7 +5,7 @@ use super::relief::Relief;
 use super::rounds::Rounds;
 use super::wish::{Outcome, Wish};
 use crate::base::address::Address;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::wait::wait_either;
 use crate::checkpoint::{Answer, Checkpoints, Reply};
 use crate::statistics::SpaceStats;
@@ -72,9 +72,12 @@ impl Compaction {
     /// Asks for rounds over the log. Returns their answer.
     ///
     /// # Errors
-    /// `Poisoned`, `Closed`.
+    /// `Unsupported` in a cache; `Poisoned`, `Closed`.
     fn start(&self, wish: Wish) -> Result<Answer<Outcome>> {
         let core = self.rounds.core();
+        if core.config.cache {
+            return Err(Error::unsupported("a compaction of a cache, which drops its oldest part"));
+        }
         core.log.health().check_process()?;
         core.log.health().check_write()?;
         let (reply, answer) = Reply::new(core);
@@ -195,9 +198,6 @@ impl Compaction {
     async fn compact_oldest(&self, bytes: u64, filter: &mut Option<Filter>) -> Result<Compacted> {
         let log = &self.rounds.core().log;
         log.health().check_write()?;
-        if self.rounds.core().config.cache {
-            return Ok(Compacted::default());
-        }
         // Before anything becomes immutable for it.
         self.rounds.core().check_scans()?;
         let until = log.flushing().flush().await?;

@@ -9,7 +9,7 @@
 //! [`Config::disk`](crate::Config::disk) the store compacts by itself, an eighth of the log at a
 //! time, and writers wait if they are faster. With
 //! [`Config::space_ratio`](crate::Config::space_ratio) it does so without a limit. A store that is
-//! a [cache](crate::Config::cache) drops the oldest part, and compacts nothing.
+//! a [cache](crate::Config::cache) drops the oldest part, and compacts nothing, not even on demand.
 //! [`Stats::space`](crate::stats::Stats::space) shows what came of it.
 
 mod cache;
