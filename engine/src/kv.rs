@@ -145,8 +145,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// values, dropped tables.
     ///
     /// It writes everything to the device, copies the records that are still needed to the end of
-    /// the log, and lets the log begin after the rest. Then it takes a checkpoint. The files before
-    /// the begin of the log are deleted when no kept checkpoint needs them any more: see
+    /// the log, and lets the log begin after the rest. Only the last [page](Config::page_size) of
+    /// the log, which is begun, stays as it is. Then it takes a checkpoint. The files before the
+    /// begin of the log are deleted when no kept checkpoint needs them any more: see
     /// [`Config::keep_checkpoints`] and [`prune_checkpoints`](Self::prune_checkpoints). A file has
     /// [`Config::segment_size`] bytes and goes as a whole.
     ///

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// Options for a compaction. Await the request to compact.
 ///
-/// By default it compacts the whole log, and keeps every key.
+/// By default it compacts the whole log but its last page, which is begun, and keeps every key.
 ///
 /// ```
 /// # use kvick::{Config, FasterKv};
@@ -29,7 +29,7 @@ use std::sync::Arc;
 /// # }
 /// let some = store.compact().oldest(ByteSize::mib(1)).await?;
 /// assert!(some.log_bytes <= 1 << 20);
-/// // Only even keys stay, among those that were written before.
+/// // Only even keys stay, among those that were written before the last page.
 /// let even = store.compact().keep(|key, _value| key % 2 == 0).await?;
 /// assert!(even.removed_keys <= 50_000);
 /// # store.close().await
@@ -54,7 +54,8 @@ impl<'s, K: Key + ?Sized, V: Value + ?Sized> CompactionRequest<'s, K, V> {
     }
 
     /// Removes the keys of this table for which `keep` returns false, if their newest record is in
-    /// the compacted part of the log. Keys that are written meanwhile stay.
+    /// the compacted part of the log. Keys that are written meanwhile stay, and so do those of the
+    /// last page of the log. [`retain`](crate::FasterKv::retain) looks at all keys.
     ///
     /// Hardly anything is appended for that, unlike a deletion. A removed key may be seen until its
     /// part of the log is compacted, and a recovery of a checkpoint before that brings it back. The
@@ -90,7 +91,7 @@ impl<'s, K: Key + ?Sized, V: Value + ?Sized> IntoFuture for CompactionRequest<'s
 
 /// Options for a compaction of all tables of a database. Await the request to compact.
 ///
-/// By default it compacts the whole log.
+/// By default it compacts the whole log but its last page, which is begun.
 #[derive(Debug)]
 #[must_use = "a compaction begins when the request is awaited"]
 pub struct DatabaseRequest<'s> {

@@ -85,6 +85,9 @@ pub struct Config {
     /// [explains](crate::guide::running#a-full-budget) this. Compaction takes checkpoints, of
     /// [`checkpoint_kind`](Self::checkpoint_kind). A new store takes files of at most a 32nd of it.
     ///
+    /// The write-ahead log of [`durability`](Self::durability) is outside of it, and has its own
+    /// [`wal_size`](Self::wal_size).
+    ///
     /// Lengths of files count, and each begun page of the log as a whole. A budget must have room
     /// for the copies of one file of the log, and some pages; the opening is refused otherwise. A
     /// store that has more data than a new budget opens. It takes no more space then, apart from

@@ -237,14 +237,17 @@
 //! be ignored, or it ends the process.
 //!
 //! # A full budget
-//! The files of a store with [`disk`](crate::Config::disk) never take more. Its writers wait while
-//! compaction makes space. `stats().space` shows the writers that wait, what is live and dead by
+//! The files of a store with [`disk`](crate::Config::disk) never take more. A write-ahead log is
+//! outside of it: see [`wal_size`](crate::Config::wal_size). Writers wait while compaction makes
+//! space. `stats().space` shows the writers that wait, what is live and dead by
 //! estimate, what kept checkpoints pin, and the debt: the bytes that compaction has yet to free.
 //!
 //! A writer gets [`StorageFull`](crate::ErrorKind::StorageFull) if all of the log has been
 //! compacted since it began to wait, and there is still no space: the live data fill the budget.
-//! Reads, changes in place and deletions go on, and deletions make space for other writers. The
-//! budget of a store is that of its opening: open it again with a larger one.
+//! Reads and deletions go on, and deletions make space for other writers. A change in place goes on
+//! while its record is mutable. The last checkpoints that compaction takes before it refuses a
+//! writer may be fold-overs, and then the next change of each record needs space, too. The budget
+//! of a store is that of its opening: open it again with a larger one.
 //!
 //! A [scan](crate::FasterKv::scan) in progress holds compaction up, so writers wait for it. New
 //! scans wait meanwhile, so that those in progress come to an end. A scan that was not used for 5

@@ -133,10 +133,10 @@
 //! at a time, whenever the log has more than so many times what is live. Writers do not wait for
 //! it.
 //!
-//! With [`disk`](crate::Config::disk) a store compacts by itself, and its files never take more.
-//! Writers that are faster than compaction [wait](super::running#a-full-budget). Set it to at least
-//! twice what the live keys and values need. With less, more of what is copied is live, and each
-//! byte that you write costs several.
+//! With [`disk`](crate::Config::disk) a store compacts by itself, and its files never take more,
+//! apart from a write-ahead log. Writers that are faster than compaction
+//! [wait](super::running#a-full-budget). Set it to at least twice what the live keys and values
+//! need. With less, more of what is copied is live, and each byte that you write costs several.
 //!
 //! ```text
 //! disk = files beside the log | values | deletions | spare pages for copies
