@@ -18,7 +18,7 @@
 //! | [`session`] | answers of operations, identities of sessions |
 //! | [`futures`] | the futures of operations, by name |
 //! | [`scan`] | streams of all keys and values |
-//! | [`feed`] | the records of the log, in its order |
+//! | [`feed`] | durable changes, and the records of the log, in their order |
 //! | [`codec`] | types as keys and values, and how to write one |
 //! | [`config`] | sizes, backends |
 //! | [`checkpoint`] | how to take a checkpoint, and its progress |

@@ -4,6 +4,7 @@ mod backups;
 mod basics;
 mod batches;
 mod budgets;
+mod changes;
 mod checkpoints;
 mod closures;
 mod codecs;

@@ -12,6 +12,7 @@ use kvick::codec::Expiring;
 use kvick::config::Backend;
 use kvick::config::ByteSize;
 use kvick::epoch::Epoch;
+use kvick::feed::Start;
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::reader::{DatabaseReader, StoreReader};
 use kvick::runtime::{Handle, block_on};
@@ -108,6 +109,10 @@ fn ask_durable(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     ask(asked, "session.rs", "sync", || session.sync());
     ask(asked, "durable.rs", "upsert", || store.upsert(&1, b"").durable());
     ask(asked, "durable.rs", "rmw", || store.rmw(&1, Option::unwrap_or_default).durable());
+    ask(asked, "changes.rs", "next_durable", || async {
+        store.changes(Start::Now)?.next_durable().await
+    });
+    ask(asked, "feeds.rs", "changes", || store.changes(Start::Now));
     ask(asked, "durable.rs", "take", || store.take(&1).durable());
     ask(asked, "durable.rs", "update", || {
         store.update(&1, |_| Update::<Vec<u8>, ()>::Keep(())).durable()
@@ -141,6 +146,7 @@ fn ask_database(asked: &mut Asked, database: &Database) {
     ask(asked, "database.rs", "close", || database.close());
     ask(asked, "feeds.rs", "log_records", || database.log_records(..));
     ask(asked, "feeds.rs", "subscribe", || database.subscribe());
+    ask(asked, "feeds.rs", "changes", || database.changes(Start::Now));
     ask(asked, "feeds.rs", "subscribe_from", || database.subscribe_from(log::Address::FIRST));
 }
 

@@ -12,7 +12,7 @@ use kvick::{Config, Database, ErrorKind, FasterKv};
 use std::sync::Arc;
 use std::time::Duration;
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config::default()
         .with_memory(ByteSize::mib(1))
         .with_durability(DurableBy::Wal)
@@ -23,14 +23,14 @@ fn config() -> Config {
 
 /// The directories of a store and of its write-ahead log.
 #[derive(Clone, Default)]
-struct Place {
-    store: MemoryDirectory,
-    wal: MemoryDirectory,
+pub(crate) struct Place {
+    pub(crate) store: MemoryDirectory,
+    pub(crate) wal: MemoryDirectory,
 }
 
 impl Place {
     /// Opens the store. A dropped store ends in the background, so it waits for that.
-    async fn open(&self, config: Config) -> kvick::Result<FasterKv<u64, [u8]>> {
+    pub(crate) async fn open(&self, config: Config) -> kvick::Result<FasterKv<u64, [u8]>> {
         ended(async || {
             FasterKv::builder(config.clone())
                 .directory(Arc::new(self.store.clone()))
@@ -42,7 +42,7 @@ impl Place {
     }
 
     /// As [`open`](Self::open), for any tables.
-    async fn open_database(&self) -> kvick::Result<Database> {
+    pub(crate) async fn open_database(&self) -> kvick::Result<Database> {
         ended(async || {
             Database::builder(config())
                 .directory(Arc::new(self.store.clone()))

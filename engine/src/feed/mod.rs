@@ -1,5 +1,106 @@
-//! The records of the log of a store, in its order: for tools, and for change capture.
+//! The changes of a store and the records of its log, in their order: for change capture, and for
+//! tools.
 //!
+//! A store with a [write-ahead log](crate::config::DurableBy::Wal) has the better
+//! feed: [`Database::changes`](crate::Database::changes) and
+//! [`FasterKv::changes`](crate::FasterKv::changes) show each change when it is durable. Every store
+//! has the records of its log, of which the rest of this page tells:
+//!
+//! | | `changes` | `subscribe` |
+//! |---|---|---|
+//! | the store | has a write-ahead log | any |
+//! | a change shows | when it is durable | when its record is immutable |
+//! | several changes of a key | each | the last in place |
+//! | copies by compaction | do not show | show again |
+//! | after a crash | goes on | may have shown what is lost |
+//! | stays for a slow reader | until checkpoints remove it | for a minute of compaction |
+//!
+//! # Changes
+//! A stream of changes shows
+//!
+//! * each change of a key once, with its whole value, whether that was set or computed, short or
+//!   long. So [`clear`](crate::FasterKv::clear) and [`retain`](crate::FasterKv::retain) show a
+//!   deletion of each key. A deletion may be of a key that was absent;
+//! * a change only when it is durable: after a [`sync`](crate::Database::sync), a `durable()`
+//!   operation, or a commit of the settings
+//!   ([`commit_every`](crate::Config::commit_every));
+//! * the changes of a key in their order, and those of a session. If one operation has ended before
+//!   another began, its change shows first.
+//!
+//! There is no change when a key expires, nor when
+//! [`keep`](crate::compaction::Request::keep) removes one. The changes of a table that was dropped
+//! do not show any more, and its own stream ends with `InvalidArgument`.
+//!
+//! A stream holds nothing but the bytes that it reads: up to a few MiB if it lags. No writer waits
+//! for it, and no operation does anything for it. The write-ahead log goes back to the oldest kept
+//! checkpoint, and to the first change before there is one. A reader that comes later gets
+//! `Truncated`, with the oldest place. So [`keep_checkpoints`](crate::Config::keep_checkpoints) and
+//! the time between checkpoints ([`checkpoint_every`](crate::Config::checkpoint_every),
+//! [`wal_size`](crate::Config::wal_size)) say how long a reader may be away. One that has read
+//! everything is never too late.
+//!
+//! # Tokens
+//! A [`ChangeToken`] is a place between two changes. Each [`Change`] has the token after it, and a
+//! stream that of [its place](Changes::token). A crash of the store takes back nothing that was
+//! shown, so the token is good in any later opening. A consumer stores it together with what it has
+//! done.
+//!
+//! A token is of one write-ahead log. A [backup](crate::Database::backup) gets another one with its
+//! first opening. A recovery by the token of a checkpoint gives up the changes after it: then the
+//! tokens of before are refused with `Truncated`, and [`Start::Oldest`] is after what was given up.
+//! If an older copy of the files is put in the place of a store, nothing can tell: begin anew.
+//!
+//! # A replica of changes
+//! A copy begins with a place, then a scan, then the changes from that place on:
+//!
+//! ```
+//! # use kvick::{Config, Database};
+//! # use kvick::config::{Backend, DurableBy};
+//! # kvick::runtime::block_on(async {
+//! use futures::TryStreamExt;
+//! use kvick::feed::{ChangeKind, Start};
+//!
+//! # let config = Config::default().with_durability(DurableBy::Wal).with_backend(Backend::Memory);
+//! # let [source, replica] = [
+//! #     Database::open("unused", config.clone()).await?,
+//! #     Database::open("unused", config).await?,
+//! # ];
+//! # let [from, to] = [&source, &replica].map(|database| database.table::<str, u64>("stock"));
+//! # let (from, to) = (from.await?, to.await?);
+//! # from.upsert("pears", &4).await?;
+//! let mut changes = from.changes(Start::Now)?; // before the scan
+//! let mut scan = from.scan();
+//! while let Some((key, value)) = scan.try_next().await? {
+//!     to.upsert(&key, &value).await?;
+//! }
+//! source.sync().await?; // a scan may show what is not durable yet
+//! # from.upsert("apples", &3).await?;
+//! # from.delete("pears").durable().await?;
+//! let mut session = to.session_named("replica")?;
+//! while let Some(change) = changes.next_durable().await? {
+//!     match change.kind {
+//!         ChangeKind::Upsert { value, .. } => drop(session.upsert(&change.key, &value).await?),
+//!         _ => drop(session.delete(&change.key).await?),
+//!     }
+//! }
+//! session.set_offset(&changes.token().to_bytes())?; // a crash takes both back, or none
+//! session.sync().await?;
+//! # assert_eq!((to.read("apples").await?, to.read("pears").await?), (Some(3), None));
+//! # drop((changes, scan, session, from, to));
+//! # source.close().await?;
+//! # replica.close().await
+//! # }).unwrap();
+//! ```
+//!
+//! What was written while the scan went on shows twice. That does no harm, as a change has the
+//! whole value: at the latest when the changes of that time are taken in, the copy is exact. If the
+//! source crashes before the `sync`, the copy begins anew.
+//!
+//! A copy of a large store begins as a [backup](crate::Database::backup), opened as a store of its
+//! own. [`Start::Checkpoint`] shows exactly the changes that the backup lacks. The example `mirror`
+//! is a whole program, which is killed and goes on.
+//!
+//! # Records of the log
 //! The log has a record for each key that was set or deleted, and for each change that could not be
 //! made in place. [`Database::log_records`](crate::Database::log_records) shows a part of it as it
 //! is stored, for tools. [`FasterKv::log_records`](crate::FasterKv::log_records) shows the values
@@ -92,9 +193,15 @@
 //! # Cancel safety
 //! A reader can be dropped at any time. A call of `next` that is dropped loses no record.
 
+mod change;
+mod changes;
 mod record;
 mod stream;
+mod token;
 
 pub use crate::base::address::PublicAddress as Address;
+pub use change::{Change, ChangeKind};
+pub use changes::Changes;
 pub use record::{Content, LogRecord};
 pub use stream::LogRecords;
+pub use token::{ChangeToken, Start};

@@ -282,10 +282,14 @@
 //! ```
 //!
 //! # Follow a store
-//! A second store may have a copy of the tables of the first, and stay up to date: subscribe to the
-//! changes, scan into an empty table, then take in the changes. [`feed`](crate::feed#a-replica) has
-//! the rules, and the example `replica` is a program that follows them, through restarts, a crash,
-//! and a time away that was too long.
+//! A second store may have a copy of the tables of the first, and stay up to date. With a
+//! write-ahead log its [changes](crate::feed#a-replica-of-changes) are durable when they show, and
+//! a token is the place to go on at, after any restart. They also feed a search index, a cache or a
+//! queue. The example `mirror` is a program that follows them.
+//!
+//! Without that log: subscribe to the records, scan into an empty table, then take in the records.
+//! [`feed`](crate::feed#a-replica) has the rules, and the example `replica` is a program that
+//! follows them, through restarts, a crash, and a time away that was too long.
 //!
 //! # Read beside the writer
 //! Another process reads a store as of a checkpoint with a [`StoreReader`](crate::reader), which

@@ -1,9 +1,10 @@
 //! The records of the log, of all tables and of one.
 
 use super::FasterKv;
+use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::database::Database;
-use crate::feed::{Address, LogRecords};
+use crate::feed::{Address, Changes, LogRecords, Start};
 use crate::store::feed::{LogReader, Which};
 use std::ops::RangeBounds;
 use std::sync::Arc;
@@ -70,6 +71,18 @@ impl Database {
     pub fn subscribe_from(&self, address: Address) -> LogRecords<[u8], [u8]> {
         let start = Some(address.inner());
         LogRecords::new(LogReader::following(self.core(), Which::Changes, start), self.lifecycle())
+    }
+
+    /// Returns the durable changes of all tables from a place on, each once, in the order in which
+    /// they took effect.
+    ///
+    /// As [`FasterKv::changes`], with keys and values as bytes. [`tables`](Self::tables) has the
+    /// names of the tables. Changes of a dropped table do not show.
+    ///
+    /// # Errors
+    /// As for [`FasterKv::changes`].
+    pub fn changes(&self, from: impl Into<Start>) -> Result<Changes<[u8], [u8]>> {
+        Changes::new(self.lifecycle(), None, from.into())
     }
 }
 
@@ -171,6 +184,60 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// `address`. `InvalidArgument` if it ends before.
     pub fn subscribe_from(&self, address: Address) -> LogRecords<K, V> {
         self.following(Some(address))
+    }
+
+    /// Returns the durable changes of the table from a place on, each once, in the order in which
+    /// they took effect.
+    ///
+    /// For a store with a write-ahead log
+    /// ([`Config::durability`](crate::Config::durability)). A stream that never ends: it waits for
+    /// the next commit of that log. It shows each change of a key when it is durable, and never
+    /// one that a crash takes back. So the changes after a [token](Changes::token) are the same
+    /// after any restart. See [changes](crate::feed#changes) for copies of a table, and for how
+    /// long the log has a change.
+    ///
+    /// ```
+    /// # use kvick::{Config, FasterKv};
+    /// # use kvick::config::{Backend, DurableBy};
+    /// # kvick::runtime::block_on(async {
+    /// use futures::TryStreamExt;
+    /// use kvick::feed::{ChangeKind, ChangeToken, Start};
+    ///
+    /// let config = Config::default().with_durability(DurableBy::Wal);
+    /// # let config = config.with_backend(Backend::Memory);
+    /// let store: FasterKv<str, u64> = FasterKv::open("unused", config).await?;
+    /// let mut changes = store.changes(Start::Now)?;
+    /// store.upsert("apples", &3).await?;
+    /// store.rmw("apples", |count| count.unwrap_or(0) + 1).await?;
+    /// store.delete("apples").durable().await?; // and with it all that was before
+    ///
+    /// let mut counts = Vec::new();
+    /// while let Some(change) = changes.try_next().await? {
+    ///     if change.kind == ChangeKind::Delete {
+    ///         break;
+    ///     }
+    ///     counts.extend(change.kind.into_value());
+    /// }
+    /// assert_eq!(counts, [3, 4]);
+    /// let place: [u8; 16] = changes.token().to_bytes(); // stored with what was done
+    /// let changes = store.changes(ChangeToken::from_bytes(place))?;
+    /// assert_eq!(changes.lag(), 0);
+    /// # drop(changes);
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the store has no write-ahead log. For a token of another store, or of
+    /// changes that were [given up](crate::feed#tokens); for a checkpoint that the store does not
+    /// keep. `Truncated` if the log does not have the changes from there on any more: the copy
+    /// begins anew. `InvalidArgument` if the table is dropped; `Closed`.
+    ///
+    /// The items are results. `Codec` is of one key or value, and the stream continues after it;
+    /// any other error ends it: those above, `Corrupt` with file and offset, `Io`. `ReadOnly` and
+    /// `Poisoned` after the last durable change: there will be no further one.
+    pub fn changes(&self, from: impl Into<Start>) -> Result<Changes<K, V>> {
+        Changes::new(self.database.lifecycle(), Some(&self.core), from.into())
     }
 
     fn following(&self, start: Option<Address>) -> LogRecords<K, V> {

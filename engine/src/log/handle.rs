@@ -252,6 +252,18 @@ impl FasterLog {
         self.read_from(start, ScanOptions { end, follow: true, uncommitted: false })
     }
 
+    /// Returns the entries that begin at any `address` or after it, and later ones as they are
+    /// committed. Ends with `Truncated` where it would miss one.
+    pub(crate) fn follow_all_from(&self, address: Address) -> Scan {
+        self.read_on_from(Start::Kept(address.inner())).fail_on_truncated()
+    }
+
+    /// Returns the end of the last entry that begins below `address`; `None` if there is none.
+    pub(crate) async fn end_before(&self, address: Address) -> Result<Option<Address>> {
+        let last = last::last_before(&self.inner.view, address.inner()).await?;
+        Ok(last.map(|entry| entry.next))
+    }
+
     fn read_from(&self, start: Start, options: ScanOptions) -> Scan {
         let reader = Reader::new(Arc::clone(&self.inner.view), start, options);
         Scan::new(reader, Some(Arc::clone(&self.lifecycle)))

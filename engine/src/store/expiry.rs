@@ -82,7 +82,7 @@ impl Expiry {
         }
     }
 
-    pub(in crate::store) const fn of_word(expiry: ExpiryWord) -> Self {
+    pub(crate) const fn of_word(expiry: ExpiryWord) -> Self {
         Self(Kind::At(expiry))
     }
 

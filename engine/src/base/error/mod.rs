@@ -354,6 +354,28 @@ impl Error {
         ))
     }
 
+    /// Creates the error of a reader of the changes from the address `at` of the write-ahead log,
+    /// which begins at `oldest`.
+    #[cold]
+    pub(crate) fn removed_changes(at: u64, oldest: u64) -> Self {
+        let message = format!(
+            "changes from address {at} of the write-ahead log on were removed before they were \
+             read; the oldest is at {oldest}"
+        );
+        let way_out = "begin anew: take a token, scan into an empty copy, then read the changes \
+                       from that token on; `keep_checkpoints` and `wal_size` keep more of them";
+        Self::new(ErrorKind::Truncated, message).with_way_out(way_out)
+    }
+
+    /// Creates the error of a token of changes that the store does not have. `why` is the reason.
+    #[cold]
+    pub(crate) fn foreign_changes(why: &str) -> Self {
+        Self::invalid(format!(
+            "the token is {why}; begin anew: take a token, scan into an empty copy, then read the \
+             changes from that token on"
+        ))
+    }
+
     /// Creates the error of a scan that was not polled while compaction waited for it.
     #[cold]
     pub(crate) fn scan_expired() -> Self {

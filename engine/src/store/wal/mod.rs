@@ -35,6 +35,7 @@
 //!    counts as made before, and here its entry would be after.
 //! 8. Until the replay has ended, no record expires: a later entry may let it live on.
 
+mod changes;
 mod durability;
 pub(crate) mod entry;
 mod logging;
@@ -42,7 +43,8 @@ mod replay;
 mod stripes;
 mod write_ahead_log;
 
-pub(in crate::store) use entry::KeyChange;
+pub(crate) use changes::{LoggedChange, LoggedChanges};
+pub(crate) use entry::KeyChange;
 pub(in crate::store) use logging::{TakesEffect, logged, logged_step, logged_try};
 pub(crate) use replay::ReplayedTables;
 pub(crate) use write_ahead_log::WriteAheadLog;

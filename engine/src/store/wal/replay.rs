@@ -181,7 +181,7 @@ fn of_no_table(table: TableNumber) -> Error {
 }
 
 #[cold]
-fn damaged(address: LogAddress) -> Error {
+pub(super) fn damaged(address: LogAddress) -> Error {
     Error::damaged("an entry of the write-ahead log is of no known kind", "log", address.raw())
 }
 

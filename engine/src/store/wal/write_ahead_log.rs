@@ -141,7 +141,8 @@ impl WriteAheadLog {
         self.log.commit().await.map(drop)
     }
 
-    /// Removes the entries below `from`, which no checkpoint needs, and makes that durable.
+    /// Removes the entries below `from`, which no checkpoint needs, and makes that durable. The log
+    /// then begins where the last of them ended: a reader that has read them all finds its place.
     ///
     /// # Errors
     /// As for [`commit`](Self::commit).
@@ -150,7 +151,10 @@ impl WriteAheadLog {
         if from <= self.log.begin_address() {
             return Ok(());
         }
-        self.log.truncate_until(from).await?;
+        let Some(end) = self.log.end_before(from).await? else {
+            return Ok(());
+        };
+        self.log.truncate_until(end).await?;
         self.commit().await
     }
 }

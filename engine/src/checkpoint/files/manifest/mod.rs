@@ -62,6 +62,9 @@ pub(crate) struct Manifest {
     /// The salt of the write-ahead log, which tells it from all others, in a store that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wal: Option<Hex>,
+    /// The address of the write-ahead log below which it has changes that were given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wal_rewound: Option<u64>,
     /// The history of the rounds of compaction, in a store that compacts by itself, or once did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rounds: Option<RoundHistory>,
@@ -91,6 +94,7 @@ impl Manifest {
             contents: 0,
             store,
             wal: None,
+            wal_rewound: None,
             rounds: None,
             checkpoints: Vec::new(),
             indexes: Vec::new(),
@@ -224,6 +228,7 @@ impl Manifest {
     /// Sets the write-ahead log. The checkpoints are older than it.
     pub(crate) fn set_wal(&mut self, salt: Option<u64>) {
         self.wal = salt.map(Hex);
+        self.wal_rewound = None;
         self.note_features();
         self.checkpoints.iter_mut().for_each(|record| record.wal = None);
     }
@@ -233,7 +238,13 @@ impl Manifest {
     pub(crate) fn rewind_wal(&mut self, token: u64, end: Address) {
         self.checkpoints.retain(|record| record.token == token);
         self.checkpoints.iter_mut().for_each(|record| record.wal = Some(end.raw()));
+        self.wal_rewound = Some(end.raw());
         self.drop_images_of_none();
+    }
+
+    /// Returns the address of the write-ahead log below which it has changes that were given up.
+    pub(crate) fn wal_rewound(&self) -> Address {
+        self.wal_rewound.map_or(Address::FIRST, Address::new)
     }
 
     /// Returns the first address of the write-ahead log that a kept checkpoint needs. As for the
