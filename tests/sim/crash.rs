@@ -25,6 +25,7 @@ use tests::crash::{
 };
 use tests::crowd::CROWD;
 use tests::polling::AtMost;
+use tests::replica::{Replica, Seen};
 use tests::samples::{SampleKey, SampleValue, item};
 use tests::simulated::{Site, seeds_until};
 
@@ -136,35 +137,29 @@ fn history<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
         ..options
     };
     let disk = SimDisk::new(seed, options);
-    let run: Run<V> = Run {
-        seed,
-        durable,
-        disk,
-        acknowledged: Acknowledged::default(),
-        ledgers: Ledgers::default(),
-        depth: 0,
-    };
-    run.explore::<K>(&mut random)
+    let (seen, ledgers) = (Seen::default(), Ledgers::default());
+    let run: Run<K, V> = Run { seed, durable, disk, seen, ledgers, depth: 0 };
+    run.explore(&mut random)
 }
 
 /// One life of a store, and the state in which it begins.
-struct Run<V: SampleValue + ?Sized> {
+struct Run<K: SampleKey + ?Sized, V: SampleValue + ?Sized> {
     seed: u64,
     durable: Durable,
     disk: SimDisk,
-    acknowledged: Acknowledged,
+    seen: Seen<K, V>,
     ledgers: Ledgers<V>,
     depth: u32,
 }
 
-impl<V: SampleValue + ?Sized> Run<V> {
+impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Run<K, V> {
     /// Opens and verifies the store, perhaps works on it, and explores the images taken meanwhile.
     /// Returns the number of verified images.
-    fn explore<K: SampleKey + ?Sized>(self, random: &mut Random) -> u64 {
+    fn explore(self, random: &mut Random) -> u64 {
         let (works, chance) = next_life(self.depth, random);
-        let acknowledged = Shared::new(self.acknowledged.clone());
-        let snapshots =
-            Snapshots::new(self.disk.clone(), acknowledged.clone(), chance, random.fork());
+        let seen = self.seen.clone();
+        let shared = Shared::new(seen.share());
+        let snapshots = Snapshots::new(self.disk.clone(), shared, chance, random.fork());
         let snapshots = Arc::new(snapshots);
         let simulation = Simulation::new(self.seed);
         simulation.add_source(snapshots.clone());
@@ -178,21 +173,25 @@ impl<V: SampleValue + ?Sized> Run<V> {
             let disk = (self.seed % 2 == 1).then_some(ByteSize::kib(256));
             let store = site.open::<K, V>(config.with_disk(disk));
             let store = store.await;
-            let kept = verify(&store, &self.acknowledged, &self.ledgers).await;
+            let before = self.seen.acknowledged.lock().clone();
+            let kept = verify(&store, &before, &self.ledgers).await;
+            if self.durable == Durable::ByLog {
+                let mut replica = self.seen.replica.lock().clone();
+                replica.verify(&store).await;
+                *seen.replica.lock() = replica;
+            }
             if works {
                 // From here on no operation of an earlier life may be missing.
-                *acknowledged.lock() = recovered(&store, &self.acknowledged);
+                *seen.acknowledged.lock() = recovered(&store, &before);
                 *ledgers.lock() = kept;
-                let shared = (&ledgers, &acknowledged);
-                work(&site, &store, shared, self.durable).await;
+                work(&site, &store, (&ledgers, &seen), self.durable).await;
             }
         });
         let mut verified = u64::from(self.depth > 0);
-        for Image { disk, acknowledged } in snapshots.take() {
+        for Image { disk, acknowledged: seen } in snapshots.take() {
             let (ledgers, depth) = (ledgers.lock().clone(), self.depth + 1);
             let Self { seed, durable, .. } = self;
-            let run = Self { seed, durable, disk, acknowledged, ledgers, depth };
-            verified += run.explore::<K>(random);
+            verified += Self { seed, durable, disk, seen, ledgers, depth }.explore(random);
         }
         verified
     }
@@ -214,9 +213,14 @@ fn recovered<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
 async fn work<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     site: &Site,
     store: &FasterKv<K, V>,
-    (ledgers, acknowledged): (&Shared<Ledgers<V>>, &Shared<Acknowledged>),
+    (ledgers, seen): (&Shared<Ledgers<V>>, &Seen<K, V>),
     durable: Durable,
 ) {
+    let acknowledged = &seen.acknowledged;
+    let following = (durable == Durable::ByLog).then(|| {
+        let following = Replica::follow(seen.replica.clone(), store.clone());
+        site.handle.spawn("replica", following)
+    });
     let mut sessions: Vec<_> = store
         .recovered_sessions()
         .into_keys()
@@ -246,6 +250,7 @@ async fn work<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     }
     others.await.expect("the crowd ends well");
     taker.await.expect("checkpoints end well");
+    drop(following);
 }
 
 async fn take_checkpoints<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(

@@ -10,6 +10,7 @@
 //! * [`sharing`]: keys whose records share chains.
 //! * [`simulated`]: a store on the simulated executor and disk, and the command that replays a run.
 //! * [`crash`]: power cuts at every I/O, and a check of the recovered store.
+//! * [`replica`]: a copy of a store that follows its durable changes.
 //! * [`log_files`]: the raw files of a log, for tests that damage them and open the log again.
 //! * [`log_frames`]: the frames of a log, read from its files without the code of the log.
 //! * [`log_model`]: the operations on a log, and a check of the recovered log.
@@ -46,6 +47,7 @@ pub mod model;
 pub mod mortal;
 pub mod numbers;
 pub mod polling;
+pub mod replica;
 pub mod samples;
 pub mod sharing;
 pub mod simulated;
