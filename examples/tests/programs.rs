@@ -81,6 +81,15 @@ fn a_replica_has_the_tables_of_its_source() {
 }
 
 #[test]
+fn a_mirror_goes_on_after_crashes() {
+    let Some(mut program) = command("mirror") else { return };
+    let output = output_of(&mut program);
+    let same = output.lines().filter(|line| line.contains("as in the source")).count();
+    assert_eq!(same, 8, "{output}");
+    assert!(output.contains("begun once, and has gone on 7 times"), "{output}");
+}
+
+#[test]
 fn a_store_is_exported_and_imported() {
     let Some(mut program) = command("export") else { return };
     let output = output_of(&mut program);
