@@ -21,7 +21,7 @@ use kvick::{Config, FasterKv, Session, checkpoint};
 use tests::budgets::set_some_memory;
 use tests::crash::{
     Acknowledged, COUNTERS, Effect, Entry, Image, Ledgers, SHARED, Shared, Snapshots, apply,
-    next_life, verify,
+    next_life, recovered, verify,
 };
 use tests::crowd::CROWD;
 use tests::polling::AtMost;
@@ -195,18 +195,6 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Run<K, V> {
         }
         verified
     }
-}
-
-/// Returns the state of a recovered store, which counts as acknowledged.
-fn recovered<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
-    store: &FasterKv<K, V>,
-    before: &Acknowledged,
-) -> Acknowledged {
-    let Some((report, token)) = store.recovery().and_then(|report| Some((report, report.chosen?)))
-    else {
-        return before.clone();
-    };
-    Acknowledged { token: token.version(), points: report.sessions.clone() }
 }
 
 /// Runs sessions and checkpoints side by side.

@@ -233,6 +233,18 @@ impl<A: Clone + Send> EventSource for Snapshots<A> {
     }
 }
 
+/// Returns the state of a recovered store, which counts as acknowledged.
+pub fn recovered<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
+    store: &FasterKv<K, V>,
+    before: &Acknowledged,
+) -> Acknowledged {
+    let Some((report, token)) = store.recovery().and_then(|report| Some((report, report.chosen?)))
+    else {
+        return before.clone();
+    };
+    Acknowledged { token: token.version(), points: report.sessions.clone() }
+}
+
 /// Checks that a store holds the contents of its recovered checkpoint, which must cover the
 /// acknowledged one. Returns the ledgers from which the store continues.
 ///
