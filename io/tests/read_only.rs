@@ -149,6 +149,8 @@ fn reads_are_complete_or_name_the_missing_bytes() {
     assert_fails(&*device, 3 * SEGMENT - 512, 1024, ErrorKind::UnexpectedEof);
     assert_fails(&*device, 7 * SEGMENT, 512, ErrorKind::UnexpectedEof);
 
+    // A segment that was read is open, and stays as it is.
+    assert_reads(&*device, SEGMENT, 512);
     fs::remove_file(place.path().join("log.000001")).unwrap();
     assert_reads(&*device, SEGMENT, 512);
     let (_, device) = inspect(place.path()).unwrap();
@@ -220,7 +222,10 @@ fn links_are_not_followed() {
         std::os::unix::fs::symlink(place.path().join(target), place.path().join(link)).unwrap();
     }
     let directory = ReadOnlyDirectory::open(place.path()).unwrap();
-    let error = block_on(directory.open_device("log", OPTIONS)).unwrap_err();
+    // A segment is opened when it is read.
+    let device = block_on(directory.open_device("log", OPTIONS)).unwrap();
+    let read = block_on(device.read_at(3 * SEGMENT as u64, AlignedBuf::zeroed(512)));
+    let error = read.result.unwrap_err();
     assert!(error.to_string().contains("log.000003"), "the message names the link: {error}");
     let error = block_on(directory.read_file("link")).unwrap_err();
     assert!(error.to_string().contains("link"), "the message names the link: {error}");

@@ -9,7 +9,7 @@ use tests::simulated::{Site, World, seeds};
 
 /// The floor of a small configuration is below this.
 const SMALL: ByteSize = ByteSize::kib(96);
-const LARGE: ByteSize = ByteSize::kib(288);
+const LARGE: ByteSize = ByteSize::kib(320);
 
 /// Opens a store, and fills its memory with records that are not on the device.
 async fn filled(site: &Site) -> FasterKv<u64, [u8]> {
@@ -70,7 +70,7 @@ fn a_dropped_call_continues() {
             for key in 0..150 {
                 let found = store.read(&key).await.expect("a sound disk");
                 assert_eq!(found, Some(vec![7; 1000]), "key {key}");
-                store.upsert(&(key + 1000), &[8; 500]).await.expect("a sound disk");
+                store.upsert(&(key + 1000), &[8; 800]).await.expect("a sound disk");
             }
             assert!(in_memory(&store) > SMALL.bytes());
             store.close().await.expect("a sound disk");

@@ -279,10 +279,10 @@ impl SessionState {
     /// Returns whether the session begins with the [present](Self::present) commit point, if the
     /// write-ahead log lacks this point.
     pub(in crate::store) fn lacks_entry_of(&self, point: &CommitPoint) -> Option<bool> {
-        let mut state = self.state();
-        state.take_in(self.counter.serial());
+        let state = self.state();
         let Logging { until, has_entry, lacks_point, begins, .. } = state.logging;
-        let has_all = has_entry && !lacks_point && until == point.until;
+        let is_silent = state.is_silent_up_to(self.counter.serial());
+        let has_all = has_entry && !lacks_point && !is_silent && until == point.until;
         (!has_all && !point.is_empty()).then_some(begins)
     }
 
@@ -440,16 +440,21 @@ impl Kept {
 }
 
 impl State {
-    /// Applies the counter to the numbers.
-    fn take_in(&mut self, counter: u64) {
+    /// Returns whether an operation has taken a free number, and changed nothing, since the counter
+    /// was applied last.
+    fn is_silent_up_to(&self, counter: u64) -> bool {
         // A change applies it before its entry. So of the free numbers taken since, the entry has
         // at most one.
-        let is_silent = match self.numbers.free_taken(counter) {
+        match self.numbers.free_taken(counter) {
             0 => false,
             1 => self.numbers.free.nth(0) != Some(self.logging.last),
             _ => true,
-        };
-        self.logging.lacks_point |= is_silent;
+        }
+    }
+
+    /// Applies the counter to the numbers.
+    fn take_in(&mut self, counter: u64) {
+        self.logging.lacks_point |= self.is_silent_up_to(counter);
         self.numbers.take_in(counter);
     }
 
