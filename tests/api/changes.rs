@@ -317,12 +317,7 @@ fn changes_that_were_given_up_do_not_show() {
         drop(changes);
         store.close().await.expect("closes");
 
-        let returned = Store::builder(config())
-            .directory(Arc::new(place.store.clone()))
-            .wal_directory(Arc::new(place.wal.clone()))
-            .recover(checkpoint)
-            .open_in_directory();
-        let mut store = returned.await.expect("opens");
+        let mut store = place.recover(checkpoint).await.expect("opens");
         for life in 0..3 {
             for token in tokens {
                 let (kind, text) = refusal(store.changes(token));
@@ -337,6 +332,48 @@ fn changes_that_were_given_up_do_not_show() {
         }
         assert_eq!(store.read(&2).await.expect("read"), None);
         store.close().await.expect("closes");
+    });
+}
+
+/// The end of the log was the same after both, so a token between them was accepted.
+#[test]
+fn a_token_between_two_recoveries_by_token_is_refused() {
+    block_on(async {
+        let place = Place::default();
+        let store = place.open(config()).await.expect("opens");
+        put(&store, 1, b"kept").await;
+        let checkpoint = store.checkpoint().await.expect("taken").token;
+        put(&store, 2, b"given up").await;
+        let first = store.changes(Start::Now).expect("it has a log").token();
+        store.close().await.expect("closes");
+        let mut tokens = vec![first];
+        for _ in 0..2 {
+            let store = place.recover(checkpoint).await.expect("opens");
+            for token in &tokens {
+                assert_eq!(refusal(store.changes(*token)).0, ErrorKind::Truncated, "{token}");
+            }
+            let now = store.changes(Start::Now).expect("it has a log").token();
+            drop(store.changes(now).expect("of this store"));
+            tokens.push(now);
+            store.close().await.expect("closes");
+        }
+    });
+}
+
+/// Nothing woke it before the next commit.
+#[test]
+fn a_waiting_stream_ends_with_its_table() {
+    block_on(async {
+        let database = Place::default().open_database().await.expect("opens");
+        let table = database.table::<u64, u64>("table").await.expect("opens");
+        let mut changes = table.changes(Start::Oldest).expect("it has a log");
+        assert!(changes.next().now_or_never().is_none(), "there is no change");
+        drop(table);
+        let (next, dropped) = futures::join!(changes.next(), database.drop_table("table"));
+        dropped.expect("dropped");
+        assert_eq!(refusal(next.expect("an error")).0, ErrorKind::InvalidArgument);
+        drop(changes);
+        database.close().await.expect("closes");
     });
 }
 

@@ -3,6 +3,7 @@
 mod acknowledged;
 mod files;
 
+use kvick::checkpoint::Token;
 use kvick::codec::Expiring;
 use kvick::config::{ByteSize, DurableBy};
 use kvick::io::MemoryDirectory;
@@ -35,6 +36,19 @@ impl Place {
             FasterKv::builder(config.clone())
                 .directory(Arc::new(self.store.clone()))
                 .wal_directory(Arc::new(self.wal.clone()))
+                .open_in_directory()
+                .await
+        })
+        .await
+    }
+
+    /// As [`open`](Self::open), at a checkpoint.
+    pub(crate) async fn recover(&self, token: Token) -> kvick::Result<FasterKv<u64, [u8]>> {
+        ended(async || {
+            FasterKv::builder(config())
+                .directory(Arc::new(self.store.clone()))
+                .wal_directory(Arc::new(self.wal.clone()))
+                .recover(token)
                 .open_in_directory()
                 .await
         })
@@ -156,12 +170,7 @@ fn a_checkpoint_has_what_is_below_its_cut() {
         assert_eq!(store.read(&1).await.expect("read").as_deref(), Some(&b"after"[..]));
         store.close().await.expect("closes");
         // The token gives up what came after it, for ever.
-        let returned = FasterKv::<u64, [u8]>::builder(config())
-            .directory(Arc::new(place.store.clone()))
-            .wal_directory(Arc::new(place.wal.clone()))
-            .recover(token)
-            .open_in_directory();
-        let store = returned.await.expect("opens");
+        let store = place.recover(token).await.expect("opens");
         assert_eq!(store.read(&1).await.expect("read").as_deref(), Some(&b"before"[..]));
         drop(store);
         let store = place.open(config()).await.expect("opens");

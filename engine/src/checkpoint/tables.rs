@@ -7,6 +7,7 @@ use super::reply::Reply;
 use super::run::unpublished;
 use crate::base::error::Result;
 use crate::base::kinds::Durability;
+use crate::store::WriteAheadLog;
 
 impl Checkpoints {
     /// Changes the list of tables durably, when no other job is in progress. Returns the table
@@ -46,6 +47,7 @@ impl Checkpoints {
             // Operations that began before may still append a record.
             core.log.drain().await;
             core.tables.layouts().transition_to_dropped(table.number());
+            core.wal.iter().for_each(WriteAheadLog::wake_readers);
         }
         Ok(table)
     }

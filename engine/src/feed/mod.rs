@@ -36,8 +36,8 @@
 //! checkpoint, and to the first change before there is one. A reader that comes later gets
 //! `Truncated`, with the oldest place. So [`keep_checkpoints`](crate::Config::keep_checkpoints) and
 //! the time between checkpoints ([`checkpoint_every`](crate::Config::checkpoint_every),
-//! [`wal_size`](crate::Config::wal_size)) say how long a reader may be away. One that has read
-//! everything is never too late.
+//! [`wal_size`](crate::Config::wal_size)) say how long a reader may be away. One that has looked
+//! at every entry, also at those of other tables and of sessions, is never too late.
 //!
 //! # Tokens
 //! A [`ChangeToken`] is a place between two changes. Each [`Change`] has the token after it, and a

@@ -15,7 +15,7 @@ use std::fmt;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "[u8; 16]", from = "[u8; 16]"))]
 pub struct ChangeToken {
-    /// The salt of the write-ahead log.
+    /// The salt of the write-ahead log, plus the number of times that it was rewound.
     log: u64,
     /// Changes below were before it.
     address: u64,
@@ -75,17 +75,25 @@ impl Start {
         let log = lifecycle.checkpoints.core().wal()?.log();
         let manifest = lifecycle.checkpoints.checkpoint_files().manifest();
         let salt = manifest.wal().expect("the manifest names the log of an open store");
+        let identity = salt.wrapping_add(manifest.wal_rewinds());
         let (begin, durable) = (log.begin_address(), log.committed_until());
-        // What a recovery by its token gave up is no change of this store.
-        let oldest = begin.max(manifest.wal_rewound().into());
+        // What a recovery by its token gave up is no change of this store, and there is no order
+        // across what a repair gave up.
+        let gap = log.inner.view.range().holes().end();
+        let oldest = begin.max(manifest.wal_rewound().into()).max(gap.into());
         // A commit ends after its record. So a token lies before the end of the log, and a later
         // recovery that gives up the changes before that end tells it from its own.
         let newest = Address::new(durable.raw() - 1).max(oldest);
         let at = match self {
             Self::Oldest => oldest,
             Self::Now => newest,
-            Self::Token(token) if token.log != salt => {
-                return Err(Error::foreign_changes("of another store"));
+            Self::Token(token) if token.log != identity => {
+                // Of this log, before its changes were given up.
+                let earlier = token.log.wrapping_sub(salt) < manifest.wal_rewinds();
+                return Err(match earlier {
+                    true => Error::removed_changes(token.address, oldest.raw()),
+                    false => Error::foreign_changes("of another store"),
+                });
             }
             Self::Token(token) => token.address(),
             Self::Checkpoint(token) => {
@@ -101,7 +109,7 @@ impl Start {
         if at > durable {
             return Err(Error::foreign_changes("of changes that the store has lost"));
         }
-        Ok(ChangeToken::new(salt, at))
+        Ok(ChangeToken::new(identity, at))
     }
 }
 

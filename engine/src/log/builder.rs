@@ -6,7 +6,7 @@ use super::config::{Config, Geometry};
 use super::handle::FasterLog;
 use super::lifecycle::LogLifecycle;
 use super::memory::EpochContexts;
-use super::recover::opening::{LogOpener, RecoveredLog};
+use super::recover::opening::{LogOpener, RecoveredLog, Renews};
 use crate::base::error::Result;
 use crate::epoch::Epoch;
 use crate::opening::directory::Surroundings;
@@ -133,7 +133,7 @@ impl Builder {
             contexts: Arc::new(EpochContexts::new(SEATS)),
             buffers: None,
             salt: self.salt.unwrap_or_else(drawn),
-            renews: false,
+            renews: Renews::Never,
             number: self.number,
         };
         let opened = opening.open().instrument(span).await?;
@@ -153,8 +153,8 @@ pub(crate) struct SharedLog {
     pub(crate) maintenance: Maintenance,
 }
 
-/// Opens the log in `directory`, or creates it there with this `salt`; `renews` says that a log
-/// without a commit gets it, too. Operations under a guard of
+/// Opens the log in `directory`, or creates it there with this `salt`; `renews` says whether a
+/// log without a commit gets it, too. Operations under a guard of
 /// `epoch` may append to it.
 ///
 /// # Errors
@@ -163,7 +163,7 @@ pub(crate) async fn open_on(
     epoch: Epoch,
     config: Config,
     (directory, handle): (Arc<dyn Directory>, Handle),
-    (salt, renews): (u64, bool),
+    (salt, renews): (u64, Renews),
 ) -> Result<SharedLog> {
     let contexts = Arc::new(EpochContexts::on(epoch, SEATS));
     let (buffers, number) = (None, None);

@@ -4,7 +4,7 @@ use super::builder::{drawn, maintained};
 use super::config::{Config, Geometry};
 use super::handle::FasterLog;
 use super::memory::EpochContexts;
-use super::recover::opening::LogOpener;
+use super::recover::opening::{LogOpener, Renews};
 use crate::base::error::{Error, Result};
 use crate::config::Backend;
 use crate::opening::directory::{background, check_named, not_opened};
@@ -162,7 +162,7 @@ impl Group {
             contexts: Arc::clone(&self.shared.contexts),
             buffers: Some(self.shared.buffers.clone()),
             salt: drawn(),
-            renews: false,
+            renews: Renews::Never,
             number: None,
         };
         let opened = opening.open().instrument(span).await?;

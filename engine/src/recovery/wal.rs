@@ -7,7 +7,7 @@ use crate::checkpoint::files::manifest::{CheckpointEntry, Manifest};
 use crate::config::Config;
 use crate::epoch::Epoch;
 use crate::log::handle::FasterLog;
-use crate::log::{self, SharedLog};
+use crate::log::{self, Renews, SharedLog};
 use crate::opening::ending::Maintenance;
 use crate::store::WriteAheadLog;
 
@@ -39,12 +39,16 @@ impl Opening {
         let place = directory.describe();
         let salt = self.life.rotate_left(13) ^ 0x6b76_6963_6b77_616c;
         let around = (directory, self.handle.clone());
+        let is_rewound = self.token.is_some() || self.replaces;
         // An empty log may be that of another store. Its changes must not come here.
-        let salt = (salt, manifest.wal().is_none());
+        let renews = match manifest.wal() {
+            Some(_) if !is_rewound => Renews::Never,
+            known => Renews::Unless(known),
+        };
+        let salt = (salt, renews);
         let opened = log::open_on(epoch.clone(), wal_config(&self.config), around, salt).await?;
         let SharedLog { log, salt, maintenance } = opened;
         let is_its_own = manifest.wal() == Some(salt);
-        let is_rewound = self.token.is_some() || self.replaces;
         let is_known = manifest.wal().is_some();
         if !is_its_own && has_entries(&log) {
             return Err(foreign(&place));

@@ -30,6 +30,24 @@ fn two_stores_cannot_share_an_empty_log() {
     });
 }
 
+/// A store without its own log took the empty one of another store.
+#[test]
+fn a_recovery_by_token_begins_a_log_of_its_own() {
+    block_on(async {
+        let (first, second) = (Place::default(), Place::default());
+        let store = first.open(config()).await.expect("opens");
+        let token = store.checkpoint().await.expect("taken").token;
+        store.close().await.expect("closes");
+        second.open(config()).await.expect("opens").close().await.expect("closes");
+        let mixed = Place { store: first.store.clone(), wal: second.wal.clone() };
+        let store = mixed.recover(token).await.expect("it gives up its own");
+        store.upsert(&1, b"first").durable().await.expect("durable");
+        store.close().await.expect("closes");
+        let error = second.open(config()).await.expect_err("the log is another one");
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
+    });
+}
+
 /// An opening repeated the changes after a gap without a word.
 #[test]
 fn a_log_with_a_gap_is_refused() {
@@ -55,15 +73,8 @@ fn a_log_with_a_gap_is_refused() {
         let error = place.open(config()).await.expect_err("an entry is missing");
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
         assert!(error.to_string().contains("token"), "it says what to do: {error}");
-        let store = ended(async || {
-            FasterKv::<u64, [u8]>::builder(config())
-                .directory(Arc::new(place.store.clone()))
-                .wal_directory(Arc::new(place.wal.clone()))
-                .recover(token)
-                .open_in_directory()
-                .await
-        });
-        store.await.expect("as told").close().await.expect("closes");
+        let store = place.recover(token).await.expect("as told");
+        store.close().await.expect("closes");
     });
 }
 

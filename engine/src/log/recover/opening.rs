@@ -62,11 +62,18 @@ pub(crate) struct LogOpener {
     pub(crate) buffers: Option<BufPool>,
     /// The salt of a new log.
     pub(crate) salt: u64,
-    /// Whether a log without a commit becomes a new log, with the new salt. The owner of another
-    /// log may know it by the old one.
-    pub(crate) renews: bool,
+    pub(crate) renews: Renews,
     /// The number of the commit to recover; `None` for the newest.
     pub(crate) number: Option<u64>,
+}
+
+/// Whether a log without a commit becomes a new log, with the new salt: its owner does not know it,
+/// and another owner may know it by the old one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renews {
+    Never,
+    /// Its owner knows no log, or only one with this salt.
+    Unless(Option<u64>),
 }
 
 /// An open log. Keep the lock for as long as the log writes.
@@ -124,7 +131,11 @@ impl LogOpener {
         let gives_up = u64::from(self.number.is_some() && dropped > 0);
         let mut identity =
             Identity { sizes, life, rewinds: manifest.identity().rewinds + gives_up };
-        if self.renews && commit_state == CommitState::nothing() {
+        let is_unknown = match self.renews {
+            Renews::Never => false,
+            Renews::Unless(known) => known != Some(sizes.salt.0),
+        };
+        if is_unknown && commit_state == CommitState::nothing() {
             identity.sizes.salt = Hex(self.salt);
             let published = self.try_publish(identity, &commit_state).await;
             published.map_err(|failed| failed.error)?;

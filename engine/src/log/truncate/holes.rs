@@ -75,6 +75,12 @@ impl Holes {
         holes.get(next).filter(|[start, _]| *start < end).map_or(end, |[start, _]| *start)
     }
 
+    /// Returns the end of the last range; the first address if there is none.
+    pub(crate) fn end(&self) -> Address {
+        let holes = self.ranges.read().expect("nothing panics under it");
+        holes.last().map_or(Address::FIRST, |[_, end]| *end)
+    }
+
     /// Replaces the ranges.
     pub(crate) fn replace(&self, holes: Vec<[Address; 2]>) {
         self.change(|present| *present = holes);

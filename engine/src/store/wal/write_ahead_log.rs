@@ -133,6 +133,11 @@ impl WriteAheadLog {
         self.log.inner.memory.log().reached(address).await;
     }
 
+    /// Lets waiting readers look at their tables again.
+    pub(crate) fn wake_readers(&self) {
+        self.log.inner.view.range().changed().notify(usize::MAX);
+    }
+
     /// Makes every entry durable that was written so far.
     ///
     /// # Errors

@@ -65,6 +65,9 @@ pub(crate) struct Manifest {
     /// The address of the write-ahead log below which it has changes that were given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wal_rewound: Option<u64>,
+    /// The number of times that changes in it were given up.
+    #[serde(default, skip_serializing_if = "text::is_zero")]
+    wal_rewinds: u64,
     /// The history of the rounds of compaction, in a store that compacts by itself, or once did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rounds: Option<RoundHistory>,
@@ -95,6 +98,7 @@ impl Manifest {
             store,
             wal: None,
             wal_rewound: None,
+            wal_rewinds: 0,
             rounds: None,
             checkpoints: Vec::new(),
             indexes: Vec::new(),
@@ -207,6 +211,7 @@ impl Manifest {
         assert_eq!(self.checkpoints.len(), 1, "a manifest of this checkpoint alone");
         self.set_contents(number);
         self.set_wal(before.wal());
+        self.wal_rewinds = before.wal_rewinds;
         if self.store.has_expiry() {
             self.clock = self.clock.max(before.clock);
         }
@@ -228,7 +233,7 @@ impl Manifest {
     /// Sets the write-ahead log. The checkpoints are older than it.
     pub(crate) fn set_wal(&mut self, salt: Option<u64>) {
         self.wal = salt.map(Hex);
-        self.wal_rewound = None;
+        (self.wal_rewound, self.wal_rewinds) = (None, 0);
         self.note_features();
         self.checkpoints.iter_mut().for_each(|record| record.wal = None);
     }
@@ -239,12 +244,18 @@ impl Manifest {
         self.checkpoints.retain(|record| record.token == token);
         self.checkpoints.iter_mut().for_each(|record| record.wal = Some(end.raw()));
         self.wal_rewound = Some(end.raw());
+        self.wal_rewinds += 1;
         self.drop_images_of_none();
     }
 
     /// Returns the address of the write-ahead log below which it has changes that were given up.
     pub(crate) fn wal_rewound(&self) -> Address {
         self.wal_rewound.map_or(Address::FIRST, Address::new)
+    }
+
+    /// Returns the number of times that changes in the write-ahead log were given up.
+    pub(crate) fn wal_rewinds(&self) -> u64 {
+        self.wal_rewinds
     }
 
     /// Returns the first address of the write-ahead log that a kept checkpoint needs. As for the
