@@ -49,6 +49,12 @@ impl WallClock {
         if shown.second >= highest { shown } else { WallTime { second: highest, nanos: 0 } }
     }
 
+    /// Returns the highest second that it has shown, without a look at the time.
+    pub(crate) fn highest(&self) -> u32 {
+        // Relaxed, as in `now`.
+        self.highest.load(Ordering::Relaxed)
+    }
+
     /// Lets the clock show no earlier second than `second` from now on.
     pub(crate) fn begin_from(&self, second: u32) {
         // Relaxed, as in `now`.

@@ -107,11 +107,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Returns `count` streams that together are a [`scan`](Self::scan), for as many tasks.
     ///
     /// Each key comes in one of them. They have the same moment, shortly after this call, or after
-    /// the wait for compaction that [`scan`](Self::scan) describes. Keys that have expired when the
-    /// first part is polled do not show, or when the moment comes if that is later. Each part
-    /// reads a range of the log of about the same size, so some have more keys than others. Poll
-    /// all of them, or drop them: records that were mutable stay frozen until each part has read
-    /// its share, see [`scan`](crate::scan#a-slow-scan).
+    /// the wait for compaction that [`scan`](Self::scan) describes. Keys that had expired by then
+    /// do not show. Each part reads a range of the log of about the same size, so some have more
+    /// keys than others. Poll all of them, or drop them: records that were mutable stay frozen
+    /// until each part has read its share, see [`scan`](crate::scan#a-slow-scan).
     ///
     /// ```
     /// # use kvick::{Config, FasterKv};

@@ -22,6 +22,9 @@ pub(in crate::store) struct Bounds {
     pub(in crate::store) mutable_from: Address,
     /// The moment: the tail. Its records are below.
     pub(in crate::store) end: Address,
+    /// The highest second that the clock had shown. No operation before the moment knew a later
+    /// one.
+    pub(in crate::store) second: u32,
 }
 
 /// The scans in progress in one store.
@@ -256,7 +259,7 @@ impl ActiveScans {
         let mut scans = self.scans();
         // Under the lock: the begin of the log does not pass a scan that has begun.
         let bounds = bounds();
-        let Bounds { begin, mutable_from, end } = bounds;
+        let Bounds { begin, mutable_from, end, .. } = bounds;
         assert!(begin <= mutable_from && mutable_from <= end, "{bounds:?}");
         for scan in scans.scans.values_mut().filter(|scan| scan.stage == Stage::Waiting) {
             freeze();
@@ -351,7 +354,7 @@ mod tests {
 
     fn bounds(end: u64) -> Bounds {
         let [begin, mutable_from, end] = [64, 1000, end].map(Address::new);
-        Bounds { begin, mutable_from, end }
+        Bounds { begin, mutable_from, end, second: 0 }
     }
 
     fn pulses(count: usize) -> Vec<Arc<Pulse>> {

@@ -24,6 +24,8 @@ impl StoreInner {
         let mut looked_at = Duration::ZERO;
         while !self.scan_work(handle, looked_at).await {
             if self.may_begin_scans() {
+                // The clock is code of the user, so it is not read within the barrier.
+                self.clock.now();
                 self.between_changes(handle, || self.begin_scans()).await;
             }
             if self.are_readers_in_the_way() && handle.now() >= looked_at + LOOK_EVERY {
@@ -94,7 +96,8 @@ impl StoreInner {
         let bounds = || {
             // The mark, not the floor: another freeze may end before this one.
             let [begin, _, _, mutable_from] = self.log.pages().addresses();
-            let bounds = Bounds { begin, mutable_from, end };
+            let second = self.clock.highest();
+            let bounds = Bounds { begin, mutable_from, end, second };
             tracing::debug!(target: "kvick::scan", ?bounds, "a scan begins");
             bounds
         };

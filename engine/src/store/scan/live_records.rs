@@ -19,7 +19,7 @@ use crate::store::table::TableInner;
 use kvick_io::BoxFuture;
 use std::fmt;
 use std::slice;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// Which records a scan wants.
@@ -72,20 +72,15 @@ impl LiveRecords {
         wish: Wish,
         count: usize,
     ) -> impl Iterator<Item = Self> {
-        // Of the part that is polled first.
-        let second = Arc::<OnceLock<u32>>::default();
         let found: Vec<_> = (0..count).map(|_| Arc::<Found>::default()).collect();
         let pulses: Vec<_> = found.iter().map(|found| Arc::clone(found.pulse())).collect();
         let parts = found.into_iter().zip(ActiveScan::begin(table, &pulses)).enumerate();
         parts.map(move |(number, (found, scan))| {
             let (own, share) = (Arc::clone(table), Share::Part(Part { number, count }));
-            let second = Arc::clone(&second);
             Self::with(table, found, move |found| async move {
                 let bounds = scan.bounds().await?;
-                // After the moment, before which compaction may have held the scan back.
-                let now = second_of(&own);
-                let second = *second.get_or_init(|| now);
-                find((own, wish), share, (scan, bounds, second), &found).await
+                // Not a later second: a key that was renewed after the moment would be missing.
+                find((own, wish), share, (scan, bounds, bounds.second), &found).await
             })
         })
     }

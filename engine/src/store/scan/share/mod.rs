@@ -22,7 +22,7 @@ impl Share {
     /// Returns the ranges that were mutable at the moment, and the older ones.
     pub(super) fn ranges(
         &self,
-        Bounds { begin, mutable_from, end }: Bounds,
+        Bounds { begin, mutable_from, end, .. }: Bounds,
         units: Units,
     ) -> Ranges {
         match self {
