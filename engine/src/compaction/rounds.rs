@@ -234,10 +234,12 @@ impl Rounds {
     pub(super) async fn free_after_round(&self) -> Result<()> {
         let freed = self.checkpoint().await;
         let files_begin = self.core().space.division().files_begin;
+        let has_pinned = self.has_pinned_files();
         let idle = &mut self.done().idle;
         let count = match freed {
-            Ok(true) => 0,
-            Ok(false) => idle.count.saturating_add(1),
+            // A round within one file lets none go.
+            Ok(freed) if freed || !has_pinned => 0,
+            Ok(_) => idle.count.saturating_add(1),
             // A later one may succeed, but another round makes no space for it.
             Err(_) => u32::MAX,
         };

@@ -6,6 +6,7 @@ use crate::base::hash::{HASH_ID, KeyHasher};
 use crate::checkpoint::files::manifest::{StoreFormat, TableFormat};
 use crate::config::space_sizes::SpaceSizes;
 use crate::config::{ByteSize, Config, Geometry};
+use crate::store::Limits;
 
 /// Returns the table of a store that has one table.
 ///
@@ -55,6 +56,13 @@ impl Opening {
             let (mut store, place) = (store.clone(), self.directory.describe());
             types.adopt(only_table(&mut store, &place)?, self.accepts_type_change)?;
             types.limits(&geometry)?;
+        }
+        if config.has_wal() {
+            // A replay needs them, also those of tables that are not opened.
+            for table in store.live_tables() {
+                let widths = [table.key_width, table.value_width];
+                Limits::of(&geometry, (table.layout(), widths))?;
+            }
         }
         Ok(())
     }

@@ -123,8 +123,15 @@ impl<'a, O, T> OperationFuture<'a, O, T> {
     pub(crate) fn set_durable(&mut self, is_durable: bool) {
         let attempts = &mut self.attempts;
         attempts.is_durable = is_durable;
+        if attempts.progress == Progress::Finished {
+            return;
+        }
         if is_durable && attempts.access.core().wal.is_none() {
+            // It has not taken effect, or it would be finished.
+            attempts.cold = None;
             attempts.progress = Progress::Refused;
+        } else if attempts.progress == Progress::Refused {
+            attempts.progress = Progress::Fresh;
         }
     }
 
