@@ -1,11 +1,12 @@
 //! Repeats the changes in the write-ahead log that the recovered checkpoint does not have.
 
 use super::report::RecoveryReport;
+use super::stored::limits_of;
 use crate::base::error::Result;
 use crate::checkpoint::files::manifest::{CheckpointEntry, StoreFormat, TableFormat};
 use crate::checkpoint::{CheckpointPlan, Checkpoints, RemovalJob};
 use crate::config::Geometry;
-use crate::store::{Limits, ReplayedTables, StoreInner, TableInner};
+use crate::store::{ReplayedTables, StoreInner, TableInner};
 use std::sync::Arc;
 
 /// Repeats the changes, and reports them. The drivers of the store must run.
@@ -48,8 +49,7 @@ pub(crate) async fn repeat_logged(
 fn replayed_tables(core: &Arc<StoreInner>, store: &StoreFormat) -> Result<ReplayedTables> {
     let geometry = Geometry::of(&core.config)?;
     let replayed = |table: &TableFormat| -> Result<TableInner> {
-        let layout = table.layout();
-        let limits = Limits::of(&geometry, (layout, [table.key_width, table.value_width]))?;
+        let (layout, limits) = (table.layout(), limits_of(table, &geometry)?);
         let name = (table.number(), &*table.name);
         Ok(TableInner::new(Arc::clone(core), name, layout, limits))
     };

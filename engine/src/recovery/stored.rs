@@ -60,12 +60,19 @@ impl Opening {
         if config.has_wal() {
             // A replay needs them, also those of tables that are not opened.
             for table in store.live_tables() {
-                let widths = [table.key_width, table.value_width];
-                Limits::of(&geometry, (table.layout(), widths))?;
+                limits_of(table, &geometry)?;
             }
         }
         Ok(())
     }
+}
+
+/// Returns the limits of a table that is stored.
+///
+/// # Errors
+/// As for [`Limits::of`].
+pub(super) fn limits_of(table: &TableFormat, geometry: &Geometry) -> Result<Limits> {
+    Limits::of(geometry, (table.layout(), [table.key_width, table.value_width]))
 }
 
 /// Returns the configuration with the sizes of the store. Refuses other sizes.
