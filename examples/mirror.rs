@@ -1,8 +1,9 @@
-//! A second store that follows the write-ahead log of the first, whatever is killed.
+//! A second store that follows the write-ahead log of the first, through ends without a close.
 //!
 //! You learn: how a copy begins (a place, a scan, a sync, the changes from the place on), how it
-//! stores its place together with what it has taken in, and that it goes on after crashes of both
-//! stores without a change lost or made twice, and beside checkpoints of the source.
+//! stores its place together with what it has taken in, and that it goes on after both stores were
+//! dropped without a close, without a change lost or made twice, and beside checkpoints of the
+//! source.
 //!
 //! ```text
 //! cargo run --release --example mirror

@@ -98,7 +98,7 @@
 //!
 //! A copy of a large store begins as a [backup](crate::Database::backup), opened as a store of its
 //! own. [`Start::Checkpoint`] shows exactly the changes that the backup lacks. The example `mirror`
-//! is a whole program, which is killed and goes on.
+//! is a whole program, whose stores are dropped without a close and go on.
 //!
 //! # Records of the log
 //! The log has a record for each key that was set or deleted, and for each change that could not be
