@@ -34,8 +34,8 @@ fn config() -> Config {
 /// A copy of the table of a source.
 struct Mirror {
     replica: Table,
-    /// It makes all changes of the copy. Its offset is the place in the source, so a crash takes
-    /// back both.
+    /// It makes all changes of the copy. Its offset is the place in the source: a crash takes back
+    /// no change before it, and those after it show again.
     session: Session<str, u64>,
     changes: Changes<str, u64>,
     /// Whether this opening has made a new copy.
@@ -80,10 +80,13 @@ impl Mirror {
     async fn apply(&mut self, change: Change<String, u64>) -> Result<()> {
         match change.kind {
             ChangeKind::Upsert { value, .. } => {
-                self.session.upsert(&change.key, &value).await.map(drop)
+                self.session.upsert(&change.key, &value).await.map(drop)?;
             }
-            _delete => self.session.delete(&change.key).await.map(drop),
+            ChangeKind::Delete => self.session.delete(&change.key).await.map(drop)?,
+            // A new time of expiry; this table has none.
+            _ => {}
         }
+        self.session.set_offset(&change.token.to_bytes())
     }
 
     async fn make_durable(&mut self) -> Result<()> {

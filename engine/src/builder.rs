@@ -25,7 +25,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::marker::PhantomData;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::SystemTime;
 use tracing::Instrument;
 
@@ -270,14 +270,15 @@ impl<S> Builder<S> {
         self
     }
 
-    /// Sets a function that is called with the progress of a recovery, once per page.
+    /// Sets a function that is called with the progress of a recovery: once per page, and once per
+    /// some hundred changes that are made again.
     ///
     /// It must not block.
     pub fn on_recovery_progress(
         mut self,
         tell: impl FnMut(RecoveryProgress) + Send + 'static,
     ) -> Self {
-        self.on_progress = Some(Box::new(tell));
+        self.on_progress = Some(OnProgress::new(tell));
         self
     }
 
@@ -358,7 +359,7 @@ impl<S> Builder<S> {
             token: self.token.map(|Token(token)| token),
             accepts_type_change: self.accepts_type_change,
             reads_only: false,
-            on_progress: self.on_progress.map(Mutex::new),
+            on_progress: self.on_progress.map(Arc::new),
         })
     }
 
@@ -378,6 +379,7 @@ async fn launch(
 ) -> Result<Database> {
     let accepts_type_change = opening.accepts_type_change;
     let reopening = Some(Box::new(opening.again()));
+    let on_progress = opening.on_progress.clone();
     let place = opening.directory.describe();
     let span = tracing::info_span!(target: "kvick::open", "open", place);
     let handle = opening.handle.clone();
@@ -415,7 +417,8 @@ async fn launch(
         reopening,
     };
     let begun = handle.now();
-    recovery::repeat_logged(&lifecycle.checkpoints, &mut lifecycle.report).await?;
+    let StoreLifecycle { checkpoints, report, .. } = &mut lifecycle;
+    recovery::repeat_logged(checkpoints, report, on_progress.as_deref()).await?;
     if let Some(report) = &mut lifecycle.report {
         report.took += handle.now().saturating_sub(begun);
     }

@@ -315,8 +315,8 @@ impl Database {
     /// See [`FasterKv::stats`](crate::FasterKv::stats).
     pub fn stats(&self) -> Stats {
         let StoreLifecycle { checkpoints, compaction, .. } = &*self.lifecycle;
-        let (checkpoints, space) = (checkpoints.stats(), compaction.stats());
-        Stats { checkpoints, space, ..self.core().stats() }
+        let (wal, checkpoints) = (checkpoints.wal_stats(), checkpoints.stats());
+        Stats { checkpoints, space: compaction.stats(), wal, ..self.core().stats() }
     }
 
     /// See [`FasterKv::health`](crate::FasterKv::health).

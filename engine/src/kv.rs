@@ -54,9 +54,10 @@ use std::sync::Arc;
 /// during the fork is never released in the child. So fork before there are threads, or exec.
 ///
 /// # Durability
-/// The next opening of the store recovers the contents of a [`checkpoint`](Self::checkpoint).
-/// [`close`](Self::close) takes a last checkpoint. Dropping the last handle and session ends the
-/// store in the background without a checkpoint, like a crash.
+/// The next opening of the store recovers the contents of a [`checkpoint`](Self::checkpoint). With
+/// a [write-ahead log](Config::durability) it also repeats the operations after the checkpoint that
+/// are durable. [`close`](Self::close) takes a last checkpoint. Dropping the last handle and
+/// session ends the store in the background without a checkpoint, like a crash.
 ///
 /// ```
 /// # use kvick::{Config, FasterKv};
@@ -273,8 +274,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// # Errors
     /// Returns the error of the checkpoint; the store is closed even so, its directory is free, and
-    /// changes that no checkpoint has are lost. On a medium that may be full, take a
-    /// [`checkpoint`](Self::checkpoint) first, free space until it succeeds, and close then.
+    /// changes are lost that neither a checkpoint has nor the write-ahead log, durably. On a medium
+    /// that may be full, take a [`checkpoint`](Self::checkpoint) first, free space until it
+    /// succeeds, and close then.
     /// `Poisoned` if no checkpoint was possible, because a write had failed or the runtime had
     /// ended.
     ///

@@ -105,7 +105,7 @@ pub mod stats {
     pub use crate::base::health::{Condition, Health};
     pub use crate::statistics::{
         CacheHits, CheckpointStats, DeviceStats, IndexStats, LastCheckpoint, LogBytes, MemoryBytes,
-        OperationCounts, ScanStats, SpaceStats, Stats, TableStats,
+        OperationCounts, ScanStats, SpaceStats, Stats, TableStats, WalStats,
     };
 }
 

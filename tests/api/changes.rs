@@ -1,5 +1,7 @@
 //! The changes in a write-ahead log, as users read them.
 
+mod copies;
+
 use crate::wal::{Place, config};
 use futures::{FutureExt, StreamExt};
 use kvick::codec::Expiring;
@@ -373,48 +375,6 @@ fn a_waiting_stream_ends_with_its_table() {
         dropped.expect("dropped");
         assert_eq!(refusal(next.expect("an error")).0, ErrorKind::InvalidArgument);
         drop(changes);
-        database.close().await.expect("closes");
-    });
-}
-
-#[test]
-fn changes_after_a_checkpoint_complete_its_backup() {
-    block_on(async {
-        let place = Place::default();
-        let database = place.open_database().await.expect("opens");
-        let table = database.table::<u64, u64>("words").await.expect("opens");
-        for key in 0..50 {
-            table.upsert(&key, &1).await.expect("written");
-        }
-        let taken = database.checkpoint().await.expect("taken").token;
-        for key in 25..75 {
-            table.rmw(&key, |count| count.unwrap_or(0) + 1).await.expect("written");
-        }
-        database.sync().await.expect("durable");
-        let copy = Place::default();
-        let directory = Arc::new(copy.store.clone());
-        let backup = database.backup_to_directory(directory).of(taken);
-        assert_eq!(backup.await.expect("copied").token, taken);
-        let mut changes = table.changes(taken).expect("kept");
-        let shown = durable(&mut changes).await;
-        assert_eq!(shown.len(), 50, "those after the checkpoint, and no other");
-
-        let replica = copy.open_database().await.expect("opens");
-        let copied = replica.table::<u64, u64>("words").await.expect("opens");
-        assert_eq!(copied.count().await.expect("counts"), 50);
-        for change in shown {
-            let value = change.kind.into_value().expect("only values");
-            copied.upsert(&change.key, &value).await.expect("written");
-        }
-        for key in 0..75 {
-            let [a, b] = [table.read(&key).await, copied.read(&key).await];
-            assert_eq!(a.expect("read"), b.expect("read"), "key {key}");
-        }
-        let unknown = kvick::checkpoint::Token::new(77);
-        let (kind, text) = refusal(table.changes(unknown));
-        assert_eq!(kind, ErrorKind::InvalidArgument, "{text}");
-        drop((changes, table, copied));
-        replica.close().await.expect("closes");
         database.close().await.expect("closes");
     });
 }

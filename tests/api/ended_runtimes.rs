@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use kvick::checkpoint::Durability;
-use kvick::config::Backend;
+use kvick::config::{Backend, DurableBy};
 use kvick::{Config, Error, ErrorKind, FasterKv, Result};
 use tests::configs::{Host, backends};
 use tests::deadline::block_on_within_minutes;
@@ -28,11 +28,11 @@ fn config(backend: Backend) -> Config {
 
 /// Opens a store on `host`, whose runtime has ended at the return. A checkpoint contains all keys,
 /// and none of them is in memory.
-fn orphan(host: Host, path: &Path, backend: Backend) -> Store {
+fn orphan(host: Host, path: &Path, config: Config) -> Store {
     let path = path.to_owned();
     host.run(async move |handle| {
         let store: Store =
-            FasterKv::builder(config(backend)).runtime(handle).open(path).await.expect("opens");
+            FasterKv::builder(config).runtime(handle).open(path).await.expect("opens");
         for key in 0..KEYS {
             store.upsert(&key, &(key * 3)).await.expect("written");
         }
@@ -60,8 +60,8 @@ async fn fill(store: &Store) -> Error {
 }
 
 /// Checks that the store is open nowhere, and that it has the state of its checkpoint.
-async fn reopen(path: &Path, backend: Backend) {
-    let store: Store = FasterKv::open(path, config(backend)).await.expect("the directory is free");
+async fn reopen(path: &Path, config: Config) {
+    let store: Store = FasterKv::open(path, config).await.expect("the directory is free");
     for key in 0..KEYS {
         assert_eq!(store.read(&key).await.expect("sound"), Some(key * 3));
     }
@@ -83,7 +83,7 @@ pub(crate) fn on_each(test: impl Fn(Host, &Path, Backend)) {
 #[test]
 fn an_orphan_serves_reads_and_names_the_cause_otherwise() {
     on_each(|host, path, backend| {
-        let store = orphan(host, path, backend);
+        let store = orphan(host, path, config(backend));
         block_on_within_minutes("an operation of an orphan", async {
             for key in [0, 7, KEYS - 1] {
                 assert_eq!(store.read(&key).await.expect("the device serves"), Some(key * 3));
@@ -113,7 +113,7 @@ fn an_orphan_serves_reads_and_names_the_cause_otherwise() {
             }
             assert_eq!(store.read(&1).await.expect_err("closed").kind(), ErrorKind::Closed);
             // Handles and a session still exist here.
-            reopen(path, backend).await;
+            reopen(path, config(backend)).await;
         });
     });
 }
@@ -121,10 +121,27 @@ fn an_orphan_serves_reads_and_names_the_cause_otherwise() {
 #[test]
 fn the_last_handle_of_an_orphan_frees_its_directory() {
     on_each(|host, path, backend| {
-        let store = orphan(host, path, backend);
+        let store = orphan(host, path, config(backend));
         block_on_within_minutes("opening where an orphan was", async {
             drop(store);
-            reopen(path, backend).await;
+            reopen(path, config(backend)).await;
+        });
+    });
+}
+
+/// The directory of the write-ahead log stayed locked while a session lived.
+#[test]
+fn an_orphan_frees_the_directory_of_its_write_ahead_log() {
+    on_each(|host, path, backend| {
+        let config = config(backend).with_durability(DurableBy::Wal);
+        let store = orphan(host, path, config.clone());
+        block_on_within_minutes("opening where an orphan was", async {
+            let session = store.session().expect("open");
+            assert_names_the_cause("close", store.close().await);
+            reopen(path, config.clone()).await;
+            drop((store, session));
+            drop(orphan(host, path, config.clone()));
+            reopen(path, config).await;
         });
     });
 }

@@ -2,6 +2,7 @@
 
 mod acknowledged;
 mod files;
+mod statistics;
 
 use kvick::checkpoint::Token;
 use kvick::codec::Expiring;

@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kvick::config::ByteSize;
+use kvick::config::{ByteSize, DurableBy};
 use kvick::io::sim::Random;
 use kvick::io::{BoxFuture, Device, DeviceOptions, Directory};
 use kvick::runtime::Handle;
@@ -112,7 +112,7 @@ async fn check(store: &Store, records: &[Record], least: &[u64]) {
 }
 
 /// The log is compacted, and several checkpoints replace each other, while the backup waits for
-/// files to be opened.
+/// files to be opened. The write-ahead log keeps what the backup lacks.
 #[test]
 fn what_is_pinned_stays_until_it_is_copied() {
     seeds(20, |seed| {
@@ -122,8 +122,11 @@ fn what_is_pinned_stays_until_it_is_copied() {
             let config = two_pages()
                 .with_segment_size(ByteSize::kib(8))
                 .with_checkpoint_on_close(false)
+                .with_durability(DurableBy::Wal)
+                .with_wal_memory(ByteSize::kib(256))
                 .with_keep_checkpoints(1);
             let builder = FasterKv::<u64, u64>::builder(config).runtime(site.handle.clone());
+            let builder = builder.wal_directory(site.disk.directory("wal"));
             let store = builder.directory(Slow::on(&site, "db")).seed(seed).open_in_directory();
             let store = store.await.expect("a sound disk");
             let (mut random, mut journals) = (site.random(7), journals(&store, &site));
@@ -135,7 +138,8 @@ fn what_is_pinned_stays_until_it_is_copied() {
             let (is_over, least) = (Cell::new(false), lengths(&journals));
             let copying = async {
                 let request = store.backup_to_directory(Slow::on(&site, COPY));
-                request.await.expect("a sound disk");
+                let backup = request.await.expect("a sound disk");
+                drop(store.changes(&backup).expect("no change after it has gone"));
                 is_over.set(true);
             };
             let working = work(&store, &mut journals, &mut random, &is_over);

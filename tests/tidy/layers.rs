@@ -77,7 +77,7 @@ const ENGINE: [(&str, &str); 30] = [
     ("lifecycle", "base record config opening store checkpoint compaction recovery"),
     ("session", "codec base config store futures lifecycle"),
     ("scan", "base codec record store lifecycle"),
-    ("feed", "base codec store checkpoint lifecycle"),
+    ("feed", "base codec store checkpoint backup lifecycle"),
     (
         "database",
         "base record config statistics store checkpoint backup compaction recovery lifecycle",

@@ -46,6 +46,7 @@ pub(crate) use replacement::prepare as prepare_replacement;
 pub(crate) use request::files_of;
 
 use crate::base::kinds::CheckpointToken;
+use crate::checkpoint::files::manifest::WalPlace;
 use std::time::Duration;
 
 /// A completed backup.
@@ -58,6 +59,8 @@ pub struct Backup {
     pub bytes: u64,
     /// The duration, with the checkpoint that was taken first.
     pub took: Duration,
+    /// The place after its changes, if the store has a write-ahead log.
+    pub(crate) place: Option<WalPlace>,
 }
 
 /// A file that a checkpoint needs.

@@ -86,16 +86,18 @@ impl<'s> BackupRequest<'s> {
                 target.read_back(pinned.manifest()).await?;
             }
             target.publish(pinned.manifest()).await?;
-            Ok((CheckpointToken(source.token()), bytes))
+            pinned.release_files();
+            let token = CheckpointToken(source.token());
+            Ok((token, bytes, pinned))
         };
         let filled = filling.await;
         if let Err(error) = checkpoints.free_in_turn().await {
             tracing::info!(target: "kvick::backup", %error, "the next checkpoint frees files");
         }
         match filled {
-            Ok((token, bytes)) => {
-                let took = handle.now().saturating_sub(begun);
-                Ok(Backup { token, bytes, took })
+            Ok((token, bytes, pinned)) => {
+                let (took, place) = (handle.now().saturating_sub(begun), pinned.place());
+                Ok(Backup { token, bytes, took, place })
             }
             Err(error) => {
                 target.give_up().await;

@@ -77,7 +77,8 @@ impl Database {
     /// ```
     ///
     /// # Errors
-    /// `InUse` while there are other handles, sessions or scans. `NotFound` if there is no backup,
+    /// `InUse` while there are other handles, sessions, scans or feeds, after a checkpoint instead
+    /// of a close. `NotFound` if there is no backup,
     /// `AlreadyExists` if it is unfinished. `InvalidArgument` if it has other types or sizes than
     /// this database can be opened with, or changes that only a write-ahead log has. `Corrupt` if
     /// the backup does not match its checksums. `Unsupported` for a cache without files.
@@ -149,15 +150,17 @@ async fn replace(
         return Err(Error::unsupported("other contents for a cache without files"));
     }
     let opening = {
-        let lifecycle = database.lifecycle();
-        let reopening = lifecycle.reopening.as_ref().expect("a writer has it");
-        if Arc::strong_count(lifecycle) > 1 {
-            return Err(Error::in_use(reopening.directory.describe()));
-        }
-        let again = reopening.again();
+        let again = database.lifecycle().reopening.as_ref().expect("a writer has it").again();
         // Sessions of two openings have different identities.
         Opening { life: again.life.wrapping_add(0x9e37_79b9_7f4a_7c15), ..again }
     };
+    if Arc::strong_count(database.lifecycle()) > 1 {
+        // The last of the others may be one that cannot close the store.
+        if database.config().checkpoint_on_close {
+            database.checkpoint().await?;
+        }
+        return Err(Error::has_handles(opening.directory.describe()));
+    }
     // First, so that no error costs an operation.
     database.close().await?;
     drop(database);

@@ -1,7 +1,7 @@
 //! The driver of checkpoints: one job at a time, in the maintenance task.
 
 use super::files::checkpoint_files::CheckpointFiles;
-use super::files::manifest::{Manifest, TableFormat};
+use super::files::manifest::{TableFormat, not_kept};
 use super::files::needs::PinnedCheckpoint;
 use super::files::points::Layers;
 use super::files::space::beside;
@@ -15,9 +15,8 @@ use super::schedule::{LastLook, Schedule};
 use super::{Checkpoint, CheckpointInfo, CheckpointKind, CheckpointToken};
 use crate::base::address::Address;
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::kinds::Durability;
 use crate::base::wait::wait_until;
-use crate::statistics::CheckpointStats;
+use crate::statistics::{CheckpointStats, WalStats};
 use crate::store::StoreInner;
 use futures::future::{Either, select};
 use kvick_io::sync::{Mutex, MutexGuard};
@@ -232,6 +231,13 @@ impl Checkpoints {
         self.history().outcomes.stats(self.handle.now())
     }
 
+    /// Returns the statistics of the write-ahead log, if there is one.
+    pub(crate) fn wal_stats(&self) -> Option<WalStats> {
+        let wal = self.core.wal.as_ref()?;
+        let from = self.checkpoint_files.manifest().wal_replayed_from();
+        Some(wal.stats(from))
+    }
+
     /// Returns the error of the last checkpoint, except index images, if it failed.
     pub(crate) fn failure(&self) -> Option<Error> {
         self.history().outcomes.failure()
@@ -369,12 +375,12 @@ impl Checkpoints {
         self.try_truncate_wal().await;
     }
 
-    /// Removes the entries of the write-ahead log that no kept checkpoint needs. A failed removal
-    /// is repeated next time.
+    /// Removes the entries of the write-ahead log that neither checkpoints nor readers of changes
+    /// need. A failed removal is repeated next time.
     async fn try_truncate_wal(&self) {
-        let needed = self.checkpoint_files.manifest().wal_needed_from();
+        let needed = self.checkpoint_files.take_wal_needed_from();
         if let Some(wal) = &self.core.wal
-            && let Err(error) = wal.truncate(needed).await
+            && let Err(error) = wal.truncate(needed, self.core.config.wal_keep).await
         {
             tracing::warn!(target: "kvick::checkpoint", %error, "left for later");
         }
@@ -434,7 +440,7 @@ impl Checkpoints {
         let mut manifest = self.checkpoint_files.manifest().clone();
         match which {
             RemovalJob::AllBut(keep) => manifest.keep_newest(keep),
-            RemovalJob::One(token) => remove_one(&mut manifest, token)?,
+            RemovalJob::One(token) => manifest.remove_one(token)?,
         }
         // The next increment may build only on files of a kept checkpoint. The newest checkpoint
         // stays, and with it the files of commit points.
@@ -469,32 +475,4 @@ impl Checkpoints {
         self.history().last = last;
         self.jobs.end();
     }
-}
-
-/// Returns the error of a checkpoint that the store does not have.
-#[cold]
-fn not_kept(token: CheckpointToken) -> Error {
-    let what = "the store keeps no such one; `checkpoints()` lists them";
-    Error::invalid(format!("checkpoint {token}: {what}"))
-}
-
-fn remove_one(manifest: &mut Manifest, token: CheckpointToken) -> Result<()> {
-    let CheckpointToken(number) = token;
-    if manifest.checkpoint(number).is_none() {
-        return Err(not_kept(token));
-    }
-    if manifest.checkpoints.last().is_some_and(|newest| newest.token == number) {
-        let what = "the newest one stays, since sessions were told that it has their operations";
-        return Err(Error::invalid(format!("checkpoint {token}: {what}; take another one first")));
-    }
-    let left = manifest
-        .checkpoints
-        .iter()
-        .filter(|record| record.token != number && record.durability == Durability::PowerCut);
-    if left.count() == 0 {
-        let message = format!("checkpoint {token}: the last one that survives power cuts stays");
-        return Err(Error::invalid(message));
-    }
-    manifest.checkpoints.retain(|record| record.token != number);
-    Ok(())
 }

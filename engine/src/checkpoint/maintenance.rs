@@ -67,4 +67,9 @@ impl Maintained for Checkpoints {
     fn abandon(&self) {
         self.jobs().abandon();
     }
+
+    /// Frees the directory of the write-ahead log. Its own drivers ended with those of the store.
+    fn end_parts(&self) {
+        self.core().wal.iter().for_each(|wal| wal.log().forsake());
+    }
 }

@@ -452,22 +452,6 @@ impl CheckpointRun<'_> {
     }
 }
 
-impl Manifest {
-    /// Keeps the `keep` newest checkpoints that survive power cuts. Keeps a weaker checkpoint only
-    /// if it is the newest of all.
-    pub(super) fn keep_newest(&mut self, keep: usize) {
-        assert!(keep > 0, "the last one is never removed");
-        let is_strong = |record: &CheckpointEntry| record.durability == Durability::PowerCut;
-        let newest = self.checkpoints.last().map(|record| record.token);
-        let strong = self.checkpoints.iter().rev().filter(|record| is_strong(record));
-        let kept: Vec<u64> = strong.take(keep).map(|record| record.token).chain(newest).collect();
-        self.checkpoints.retain(|record| kept.contains(&record.token));
-        let last = self.checkpoints.last().map(|record| record.token);
-        assert_eq!(last, newest, "the newest checkpoint stays");
-        debug_assert!(self.checkpoints.len() <= keep + 1, "others go: {kept:?}");
-    }
-}
-
 /// Returns the error of a manifest that was not published. Poisons the log if it is unknown which
 /// manifest counts, because the store can then promise nothing.
 pub(super) fn unpublished(core: &StoreInner, failed: NotPublished) -> Error {

@@ -60,6 +60,10 @@ impl Schedule {
     /// Resolves when an automatic checkpoint is due. Other jobs that run meanwhile do not move the
     /// time.
     pub(super) async fn due(self, last: LastLook, core: &StoreInner, handle: &Handle) {
+        if let Some(wal) = &core.wal {
+            // One during a replay is of no single moment, and would replace those that are.
+            wal.live().await;
+        }
         let by_time = async {
             match self.every {
                 Some(every) => {

@@ -23,6 +23,7 @@ pub use self::backend::Backend;
 pub use self::byte_size::ByteSize;
 pub(crate) use self::geometry::{Geometry, buffer_share, largest_memory, least_page_share};
 pub use self::wal_sizes::{Acknowledge, DurableBy};
+pub(crate) use self::wal_sizes::{COMMIT_BYTES, check_commits};
 use crate::base::error::{Error, Result};
 use crate::base::kinds::CheckpointKind;
 
@@ -185,9 +186,14 @@ pub struct Config {
     /// KiB to 256 TiB. Default: 1 GiB.
     ///
     /// The entries go that no [kept](Self::keep_checkpoints) checkpoint needs, a whole file at a
-    /// time. So the log takes about this much for each kept checkpoint, and once more. A checkpoint
-    /// needs some space on the device of the log: give the device more than that.
+    /// time. So the log takes about this much for each kept checkpoint, and once more, and
+    /// [`wal_keep`](Self::wal_keep) if that is more. A checkpoint needs some space on the device of
+    /// the log: give the device more than that.
     pub wal_size: ByteSize,
+    /// The bytes at the end of the write-ahead log that stay for
+    /// [readers of changes](crate::FasterKv::changes), also when no checkpoint needs them, up to
+    /// 256 TiB. So it says how far a reader may lag. Default: 0.
+    pub wal_keep: ByteSize,
     /// Makes the operations in the write-ahead log durable this long after the last time: `"10ms"`.
     ///
     /// After a crash, no more than about the operations of this time are lost. Without it they wait
@@ -310,6 +316,7 @@ impl Default for Config {
             wal_directory: None,
             wal_memory: ByteSize::mib(32),
             wal_size: ByteSize::gib(1),
+            wal_keep: ByteSize::new(0),
             commit_every: Some(Duration::from_secs(1)),
             commit_bytes: None,
             checkpoint_every: None,
@@ -359,6 +366,7 @@ impl Config {
         with_wal_directory: wal_directory = impl Into<Option<PathBuf>> => wal_directory.into();
         with_wal_memory: wal_memory = ByteSize => wal_memory;
         with_wal_size: wal_size = ByteSize => wal_size;
+        with_wal_keep: wal_keep = ByteSize => wal_keep;
         with_commit_every: commit_every = impl Into<Option<Duration>> => commit_every.into();
         with_commit_bytes: commit_bytes = impl Into<Option<ByteSize>> => commit_bytes.into();
         with_checkpoint_every: checkpoint_every = impl Into<Option<Duration>>

@@ -5,9 +5,15 @@ use super::{ByteSize, Config};
 use crate::base::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 const MEMORY: RangeInclusive<ByteSize> = ByteSize::kib(256)..=ByteSize::gib(64);
 const SIZE: RangeInclusive<ByteSize> = ByteSize::kib(16)..=ByteSize::gib(1 << 18);
+const KEEP: RangeInclusive<ByteSize> = ByteSize::new(0)..=ByteSize::gib(1 << 18);
+
+/// The bounds of the bytes of an automatic commit.
+pub(crate) const COMMIT_BYTES: RangeInclusive<ByteSize> = ByteSize::new(1)..=ByteSize::gib(1 << 18);
+const COMMIT_EVERY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// The bounds of the bytes of one file, powers of two.
 const SEGMENT: [u64; 2] = [2 << 20, 64 << 20];
@@ -70,6 +76,8 @@ impl Config {
     pub(super) fn check_wal(&self) -> Result<()> {
         super::geometry::within("wal_memory", self.wal_memory, &MEMORY)?;
         super::geometry::within("wal_size", self.wal_size, &SIZE)?;
+        super::geometry::within("wal_keep", self.wal_keep, &KEEP)?;
+        check_commits(self.commit_every, self.commit_bytes)?;
         if self.has_wal() && self.cache {
             let what = "a cache drops keys, so its operations are not durable";
             return Err(Error::invalid(format!("durability = wal: {what}; omit one of them")));
@@ -82,4 +90,19 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Checks the settings of automatic commits of a log.
+///
+/// # Errors
+/// `InvalidArgument` if one is out of its bounds.
+pub(crate) fn check_commits(every: Option<Duration>, bytes: Option<ByteSize>) -> Result<()> {
+    if let Some(every) = every
+        && (every.is_zero() || every > COMMIT_EVERY_MAX)
+    {
+        return Err(Error::invalid(format!(
+            "commit_every = {every:?}: must be longer than 0, at most a year, or absent"
+        )));
+    }
+    bytes.map_or(Ok(()), |bytes| super::geometry::within("commit_bytes", bytes, &COMMIT_BYTES))
 }

@@ -33,11 +33,10 @@
 //!
 //! A stream holds nothing but the bytes that it reads: up to a few MiB if it lags. No writer waits
 //! for it, and no operation does anything for it. The write-ahead log goes back to the oldest kept
-//! checkpoint, and to the first change before there is one. A reader that comes later gets
-//! `Truncated`, with the oldest place. So [`keep_checkpoints`](crate::Config::keep_checkpoints) and
-//! the time between checkpoints ([`checkpoint_every`](crate::Config::checkpoint_every),
-//! [`wal_size`](crate::Config::wal_size)) say how long a reader may be away. One that has looked
-//! at every entry, also at those of other tables and of sessions, is never too late.
+//! checkpoint, to the first change before there is one, and by
+//! [`wal_keep`](crate::Config::wal_keep) at least. A reader that comes later gets `Truncated`, with
+//! the oldest place: so `wal_keep` says how far a reader may lag. One that has looked at
+//! every entry, also at those of other tables and of sessions, is never too late.
 //!
 //! # Tokens
 //! A [`ChangeToken`] is a place between two changes. Each [`Change`] has the token after it, and a
@@ -48,6 +47,7 @@
 //! A token is of one write-ahead log. A [backup](crate::Database::backup) gets another one with its
 //! first opening. A recovery by the token of a checkpoint gives up the changes after it: then the
 //! tokens of before are refused with `Truncated`, and [`Start::Oldest`] is after what was given up.
+//! So does [`replace_contents`](crate::Database::replace_contents).
 //! If an older copy of the files is put in the place of a store, nothing can tell: begin anew.
 //!
 //! # A replica of changes
@@ -80,10 +80,11 @@
 //! while let Some(change) = changes.next_durable().await? {
 //!     match change.kind {
 //!         ChangeKind::Upsert { value, .. } => drop(session.upsert(&change.key, &value).await?),
-//!         _ => drop(session.delete(&change.key).await?),
+//!         ChangeKind::Delete => drop(session.delete(&change.key).await?),
+//!         _ => {} // a new expiry: this table has none
 //!     }
+//!     session.set_offset(&change.token.to_bytes())?; // the copy has everything up to here
 //! }
-//! session.set_offset(&changes.token().to_bytes())?; // a crash takes both back, or none
 //! session.sync().await?;
 //! # assert_eq!((to.read("apples").await?, to.read("pears").await?), (Some(3), None));
 //! # drop((changes, scan, session, from, to));
@@ -96,9 +97,16 @@
 //! whole value: at the latest when the changes of that time are taken in, the copy is exact. If the
 //! source crashes before the `sync`, the copy begins anew.
 //!
+//! A crash of the copy takes back no change before its offset. It may keep a few changes after it:
+//! these show again, from the first on, and the copy is exact when they are taken in. A table
+//! [with expiry](crate::kv::Builder::with_expiry) has times, too: [`expiry`](FasterKv::expiry) has
+//! that of a scanned key, and [`ChangeKind::SetExpiry`] is a new one.
+//!
 //! A copy of a large store begins as a [backup](crate::Database::backup), opened as a store of its
-//! own. [`Start::Checkpoint`] shows exactly the changes that the backup lacks. The example `mirror`
-//! is a whole program, whose stores are dropped without a close and go on.
+//! own. `store.changes(&backup)` shows exactly the changes that the backup lacks. The log keeps
+//! them while the backup is taken, and [`wal_keep`](crate::Config::wal_keep) as long as the copy
+//! needs to begin. The example `mirror` is a whole program, whose stores are dropped without a
+//! close and go on.
 //!
 //! # Records of the log
 //! The log has a record for each key that was set or deleted, and for each change that could not be

@@ -1,8 +1,10 @@
 //! The places between changes in the write-ahead log, and where a reader of changes begins.
 
 use super::Address;
+use crate::backup::Backup;
 use crate::base::error::{Error, Result};
 use crate::checkpoint::Token;
+use crate::checkpoint::files::manifest::WalPlace;
 use crate::lifecycle::StoreLifecycle;
 use std::fmt;
 
@@ -31,8 +33,7 @@ pub enum Start {
     Now,
     /// After everything that was before a token.
     Token(ChangeToken),
-    /// After exactly the changes that a kept checkpoint has: for a copy that begins as a
-    /// [backup](crate::Database::backup) of it.
+    /// After exactly the changes that a kept checkpoint has.
     Checkpoint(Token),
 }
 
@@ -74,8 +75,7 @@ impl Start {
     pub(super) fn find(self, lifecycle: &StoreLifecycle) -> Result<ChangeToken> {
         let log = lifecycle.checkpoints.core().wal()?.log();
         let manifest = lifecycle.checkpoints.checkpoint_files().manifest();
-        let salt = manifest.wal().expect("the manifest names the log of an open store");
-        let identity = salt.wrapping_add(manifest.wal_rewinds());
+        let identity = manifest.wal_identity().expect("it names the log of an open store");
         let (begin, durable) = (log.begin_address(), log.committed_until());
         // What a recovery by its token gave up is no change of this store, and there is no order
         // across what a repair gave up.
@@ -89,7 +89,8 @@ impl Start {
             Self::Now => newest,
             Self::Token(token) if token.log != identity => {
                 // Of this log, before its changes were given up.
-                let earlier = token.log.wrapping_sub(salt) < manifest.wal_rewinds();
+                let earlier =
+                    (1..=manifest.wal_rewinds()).contains(&identity.wrapping_sub(token.log));
                 return Err(match earlier {
                     true => Error::removed_changes(token.address, oldest.raw()),
                     false => Error::foreign_changes("of another store"),
@@ -97,10 +98,8 @@ impl Start {
             }
             Self::Token(token) => token.address(),
             Self::Checkpoint(token) => {
-                let entry = manifest.checkpoint(token.version());
-                let entry = entry.filter(|entry| entry.wal.is_some() && !entry.is_partial);
-                let entry = entry.ok_or_else(|| no_checkpoint(token))?;
-                newest.min(entry.wal_cut().into())
+                let place = manifest.wal_place(token.version());
+                newest.min(place.ok_or_else(|| no_checkpoint(token))?.cut.into())
             }
         };
         if at < oldest {
@@ -129,6 +128,17 @@ impl From<ChangeToken> for Start {
 impl From<Token> for Start {
     fn from(token: Token) -> Self {
         Self::Checkpoint(token)
+    }
+}
+
+/// After exactly the changes that a backup has, as long as the write-ahead log has those after it:
+/// until a second checkpoint follows. [`wal_keep`](crate::Config::wal_keep) keeps them longer.
+impl From<&Backup> for Start {
+    fn from(backup: &Backup) -> Self {
+        match backup.place {
+            Some(WalPlace { identity, cut }) => Self::Token(ChangeToken::new(identity, cut.into())),
+            None => Self::Checkpoint(backup.token),
+        }
     }
 }
 

@@ -7,7 +7,9 @@
 //! or leaked future blocks no other task.
 //!
 //! A future that is dropped *before it returned `Ready`* has had no effect, except where the table
-//! says otherwise.
+//! says otherwise. One exception concerns all writes: a write that waits until it is durable
+//! (`durable()`, or [`acknowledge`](crate::Config::acknowledge) `= "durable"`) first takes effect,
+//! and then waits. Dropped in between, it has taken effect, and may or may not be durable.
 //!
 //! | call | a dropped future |
 //! |---|---|
@@ -44,7 +46,9 @@
 //!
 //! # `select!`
 //! A stream of a log in a `select!` loop is safe: an entry that it did not return is returned
-//! later. A write in a branch is safe too: either it has returned, or it has not happened.
+//! later. A write in a branch is safe too: either it has returned, or it has not happened. A
+//! durable one may have happened. So write in memory there, and make it durable outside of the
+//! branch.
 //!
 //! ```
 //! use futures::{FutureExt, StreamExt, future, select};
@@ -76,7 +80,9 @@
 //!
 //! # Timeouts
 //! A timeout drops the operation. After a timeout of `upsert` or `rmw` the value is unchanged, and
-//! the operation can be tried again. After a timeout of `append_durable` the entry may be in the
+//! the operation can be tried again. After a timeout of a durable `rmw` it may be changed already:
+//! the [serial number](#serial-numbers) of the session tells, as such an operation has taken its
+//! number. After a timeout of `append_durable` the entry may be in the
 //! log: a second `append_durable` may add it twice. So time out the commit, not the append:
 //!
 //! ```
@@ -106,10 +112,10 @@
 //! [`health`](crate::FasterKv::health).
 //!
 //! # Serial numbers
-//! A dropped or failed operation of a session takes no serial number, so numbers and effects always
-//! agree. A dropped `rmw_many` or `insert_many` may have modified some of its keys. The numbers of
-//! the other keys go to the next operations of the session;
-//! [`Session::next_serials`](crate::Session::next_serials) shows them.
+//! A dropped or failed operation of a session takes no serial number, unless it had taken effect
+//! and waited until it was durable. So numbers and effects always agree. A dropped `rmw_many` or
+//! `insert_many` may have modified some of its keys. The numbers of the other keys go to the next
+//! operations of the session; [`Session::next_serials`](crate::Session::next_serials) shows them.
 //!
 //! ```
 //! # use kvick::{Config, FasterKv};

@@ -203,6 +203,11 @@
 //! | `kvick_memory_budget_bytes` | | store | limit of the memory |
 //! | `kvick_memory_floor_bytes` | | store | smallest possible limit |
 //! | `kvick_memory_waited_total` | | store | reads that waited for buffers |
+//! | `kvick_wal_bytes` | `part` | store | entries of the write-ahead log |
+//! | `kvick_wal_commits` | | store | commits since the write-ahead log was created |
+//! | `kvick_wal_written_bytes_total` | | store | bytes written to its device |
+//! | `kvick_wal_write_latency_seconds` | `quantile` | store | latency of its writes |
+//! | `kvick_wal_stored_bytes` | | store | bytes that it holds on the medium |
 //! | `kvick_condition` | `condition` | both | 1 for the present condition, else 0 |
 //! | `kvick_checkpoint_failed` | | both | 1 if the last checkpoint failed, else 0 |
 //! | `kvick_log_address_bytes` | `mark` | log | addresses of a log |
@@ -216,9 +221,10 @@
 //! | `outcome` | `taken`, `failed` |
 //! | `quantile` | `0.5`, `0.99` |
 //! | `of` | `files`, `live-records`, `dead-records` |
-//! | `use` | `index`, `frames`, `buffers`, `sessions`, `waits` |
+//! | `use` | `index`, `frames`, `buffers`, `sessions`, `waits`, `wal` |
 //! | `condition` | `sound`, `full`, `unavailable`, `read-only`, `poisoned`, `closed` |
 //! | `mark` | `begin`, `head`, `committed`, `end` |
+//! | `part` | `kept`, `to-replay`, `uncommitted` |
 //!
 //! # A full disk
 //! Nothing breaks, and nothing that was durable is lost. Reads and changes in place go on. An

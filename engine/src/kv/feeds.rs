@@ -228,10 +228,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// ```
     ///
     /// # Errors
-    /// `InvalidArgument` if the store has no write-ahead log. For a token of another store, or of
-    /// changes that were [given up](crate::feed#tokens); for a checkpoint that the store does not
-    /// keep. `Truncated` if the log does not have the changes from there on any more: the copy
-    /// begins anew. `InvalidArgument` if the table is dropped; `Closed`.
+    /// `InvalidArgument` if the store has no write-ahead log, for a token of another store, and for
+    /// a checkpoint that the store does not keep. `Truncated` if the log does not have the changes
+    /// from there on any more, or the token is of changes that were [given up](crate::feed#tokens):
+    /// the copy begins anew. `InvalidArgument` if the table is dropped; `Closed`.
     ///
     /// The items are results. `Codec` is of one key or value, and the stream continues after it;
     /// any other error ends it: those above, `Corrupt` with file and offset, `Io`. `ReadOnly` and

@@ -50,7 +50,8 @@ where
     /// As for [`Session::upsert`](crate::Session::upsert).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     pub fn upsert_owned(
         &self,
         key: K::Owned,
@@ -69,7 +70,8 @@ where
     /// As for [`Session::rmw`](crate::Session::rmw).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     pub fn rmw_owned<F>(
         &self,
         key: K::Owned,
@@ -88,7 +90,8 @@ where
     /// As for [`Session::update`](crate::Session::update).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     pub fn update_owned<F, R>(
         &self,
         key: K::Owned,
@@ -108,7 +111,8 @@ where
     /// As for [`Session::delete`](crate::Session::delete).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     pub fn delete_owned(
         &self,
         key: K::Owned,
@@ -123,7 +127,8 @@ where
     /// As for [`Session::take`](crate::Session::take).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     pub fn take_owned(
         &self,
         key: K::Owned,

@@ -4,7 +4,7 @@ use super::frame::format::LENGTH_MASK;
 use super::frame::layout::EntryLayout;
 use crate::base::address::ADDRESS_MAX;
 use crate::base::error::{Error, Result};
-use crate::config::{Backend, ByteSize};
+use crate::config::{Backend, ByteSize, COMMIT_BYTES, check_commits};
 use crate::hybrid_log::{LARGEST_INLINE, Units};
 use kvick_io::IoConfig;
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,6 @@ const SEGMENT_MAX: u64 = 1 << 40;
 const UNIT_BYTES: usize = 512;
 const IN_FLIGHT: [u32; 2] = [1, 64];
 const DEPTH: [u32; 2] = [2, 16384];
-const COMMIT_BYTES: [u64; 2] = [1, 1 << 48];
-const COMMIT_EVERY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 const IO_THREADS: [u32; 2] = [1, 1024];
 
 /// The bytes of the longest frame that is never split, in the smallest pages.
@@ -36,8 +34,10 @@ const _: () = assert!(
     PAGES[0] <= DEFAULT_PAGE_MAX && DEFAULT_PAGE_MAX <= PAGES[1],
     "the largest default page is within the bounds"
 );
-const _: () =
-    assert!(COMMIT_BYTES[1] <= ADDRESS_MAX / 2, "the address of a commit by size is an address");
+const _: () = assert!(
+    COMMIT_BYTES.end().bytes() <= ADDRESS_MAX / 2,
+    "the address of a commit by size is an address"
+);
 const _: () = assert!(
     MEMORY[0] >= FRAMES_MIN * PAGES[0] + IO_BYTES[0],
     "the least memory holds the fewest of the smallest pages"
@@ -190,16 +190,7 @@ impl Geometry {
         within("commits_in_flight", config.commits_in_flight.into(), IN_FLIGHT.map(u64::from))?;
         within("depth", config.depth.into(), DEPTH.map(u64::from))?;
         within("io_threads", config.io_threads.into(), IO_THREADS.map(u64::from))?;
-        if let Some(every) = config.commit_every
-            && (every.is_zero() || every > COMMIT_EVERY_MAX)
-        {
-            return Err(Error::invalid(format!(
-                "commit_every = {every:?}: must be longer than 0, at most a year, or absent"
-            )));
-        }
-        if let Some(bytes) = config.commit_bytes {
-            within("commit_bytes", bytes.bytes(), COMMIT_BYTES)?;
-        }
+        check_commits(config.commit_every, config.commit_bytes)?;
         let io = (memory / IO_PART).clamp(IO_BYTES[0], IO_BYTES[1]);
         let asked = page_bytes.or(config.page_size.map(ByteSize::bytes));
         let part = ((memory - io) / DEFAULT_PAGES).clamp(PAGES[0], DEFAULT_PAGE_MAX);

@@ -70,4 +70,7 @@ impl Maintained for LogInner {
 
     /// Tasks that wait for a commit watch the health of the log.
     fn abandon(&self) {}
+
+    /// A log has nothing else.
+    fn end_parts(&self) {}
 }

@@ -45,6 +45,9 @@ pub(crate) trait Maintained: Debug + Send + Sync + 'static {
 
     /// Abandons the jobs that the drivers have not begun, since there are no drivers any more.
     fn abandon(&self);
+
+    /// Ends what it has beside its log, which is closed and has no drivers.
+    fn end_parts(&self);
 }
 
 /// The end of one open store or log, shared by its maintenance and its handles.
@@ -163,6 +166,7 @@ impl Ending {
             }
         }
         log.close();
+        self.what.end_parts();
         // Under the lock: a caller that sees that it is gone may open the directory.
         self.state().lock = None;
         self.changed.notify(usize::MAX);

@@ -57,11 +57,12 @@ mod types;
 mod wal;
 
 pub use report::LostOperations;
+pub use report::RecoveryPhase as Phase;
 pub use report::RecoveryProgress as Progress;
 pub use report::RecoveryReport as Report;
 
 pub(crate) use repeat::repeat_logged;
-pub(crate) use report::{RecoveryProgress, RecoveryReport};
+pub(crate) use report::{RecoveryPhase, RecoveryProgress, RecoveryReport};
 pub(crate) use show::show;
 pub(crate) use types::TypeNames;
 
@@ -80,10 +81,21 @@ use crate::opening::lock;
 use kvick_io::{DeviceOptions, Directory, Lock};
 use kvick_runtime::Handle;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Called with the progress of a recovery.
-pub(crate) type OnProgress = Box<dyn FnMut(RecoveryProgress) + Send>;
+/// Called with the progress of a recovery, by one task at a time.
+pub(crate) struct OnProgress(Mutex<Box<dyn FnMut(RecoveryProgress) + Send>>);
+
+impl OnProgress {
+    pub(crate) fn new(tell: impl FnMut(RecoveryProgress) + Send + 'static) -> Self {
+        Self(Mutex::new(Box::new(tell)))
+    }
+
+    fn tell(&self, progress: RecoveryProgress) {
+        let mut tell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tell(progress);
+    }
+}
 
 /// The settings and the environment of an opening.
 pub(crate) struct Opening {
@@ -109,8 +121,7 @@ pub(crate) struct Opening {
     pub(crate) accepts_type_change: bool,
     /// Whether nothing is written: the opening is of a reader, beside a writer or without one.
     pub(crate) reads_only: bool,
-    /// In a mutex that no thread locks. A mutex is `Sync`, so the opening may move between threads.
-    pub(crate) on_progress: Option<Mutex<OnProgress>>,
+    pub(crate) on_progress: Option<Arc<OnProgress>>,
 }
 
 /// Contents that replace those of a store. Their files are there already, durable and checked.

@@ -241,8 +241,7 @@ impl Opening {
         let tables = tables(&manifest.store);
         let hashers = TableHashers::new(&tables, &manifest.store);
         let range = [from, Address::new(record.end)];
-        let on_progress = self.on_progress.as_mut();
-        let on_progress = on_progress.map(|tell| tell.get_mut().expect("no task locks it"));
+        let on_progress = self.on_progress.as_deref();
         let mut replay =
             Replay::new((&log, &tables), (index, loading, hashers), range, on_progress);
         let first = replay

@@ -2,6 +2,7 @@
 
 use super::report::RecoveryReport;
 use super::stored::limits_of;
+use super::{OnProgress, RecoveryPhase, RecoveryProgress};
 use crate::base::error::Result;
 use crate::checkpoint::files::manifest::{CheckpointEntry, StoreFormat, TableFormat};
 use crate::checkpoint::{CheckpointPlan, Checkpoints, RemovalJob};
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub(crate) async fn repeat_logged(
     checkpoints: &Checkpoints,
     report: &mut Option<RecoveryReport>,
+    on_progress: Option<&OnProgress>,
 ) -> Result<()> {
     let core = checkpoints.core();
     if core.wal.is_none() {
@@ -23,7 +25,13 @@ pub(crate) async fn repeat_logged(
     }
     let manifest = checkpoints.checkpoint_files().manifest().clone();
     let tables = replayed_tables(core, &manifest.store)?;
-    let replayed = core.replay(&tables).await?;
+    let tell = |bytes, total| {
+        if let Some(on_progress) = on_progress {
+            let phase = RecoveryPhase::WriteAheadLog;
+            on_progress.tell(RecoveryProgress { phase, bytes, total });
+        }
+    };
+    let replayed = core.replay(&tables, tell).await?;
     // A checkpoint that began during the replay is of no single moment, too.
     checkpoints.idle().await;
     let is_unfit = |record: &CheckpointEntry| record.wal.is_none() || record.is_partial;

@@ -1,7 +1,7 @@
 //! Replays the log: the index learns every record, and the last pages stay in memory.
 
 use super::create::no_memory;
-use super::{OnProgress, RecoveryProgress, RecoveryReport};
+use super::{OnProgress, RecoveryPhase, RecoveryProgress, RecoveryReport};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::hash::{KeyHash, KeyHasher};
@@ -92,7 +92,7 @@ pub(super) struct Replay<'l> {
     bytes: u64,
     records: u64,
     total: u64,
-    on_progress: Option<&'l mut OnProgress>,
+    on_progress: Option<&'l OnProgress>,
 }
 
 impl<'l> Replay<'l> {
@@ -101,7 +101,7 @@ impl<'l> Replay<'l> {
         (log, tables): (&'l HybridLog, &'l Tables),
         (index, loading, hashers): (Arc<HashIndex>, Option<IndexLoading>, TableHashers),
         [from, end]: [Address; 2],
-        on_progress: Option<&'l mut OnProgress>,
+        on_progress: Option<&'l OnProgress>,
     ) -> Self {
         let total = end.raw().saturating_sub(from.min(log.restore().first_in_memory()).raw());
         let group = Vec::with_capacity(GROUP);
@@ -133,8 +133,9 @@ impl<'l> Replay<'l> {
         if self.log.restore().is_preloaded(page) {
             self.log.restore().preload(page);
         }
-        if let Some(tell) = &mut self.on_progress {
-            tell(RecoveryProgress { bytes: self.bytes, total: self.total });
+        if let Some(on_progress) = self.on_progress {
+            let (phase, bytes, total) = (RecoveryPhase::Checkpoint, self.bytes, self.total);
+            on_progress.tell(RecoveryProgress { phase, bytes, total });
         }
         // A record may lie across two payloads of a page, so the walk takes a whole page or
         // nothing.

@@ -68,10 +68,23 @@ pub struct LostOperations {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct RecoveryProgress {
-    /// The number of bytes read so far.
+    /// The present phase.
+    pub phase: RecoveryPhase,
+    /// The number of bytes read so far in this phase.
     pub bytes: u64,
-    /// The number of all bytes to read.
+    /// The number of all bytes to read in this phase.
     pub total: u64,
+}
+
+/// A phase of a recovery; they follow each other in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum RecoveryPhase {
+    /// The log and the index of a checkpoint are read.
+    Checkpoint,
+    /// The changes after it in the write-ahead log are made again.
+    WriteAheadLog,
 }
 
 impl RecoveryReport {

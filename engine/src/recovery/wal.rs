@@ -117,7 +117,10 @@ fn unwanted() -> Error {
 
 #[cold]
 fn foreign(place: &str) -> Error {
-    Error::already_exists(place, "the write-ahead log of another store; name its own directory")
+    Error::already_exists(
+        place,
+        "the write-ahead log of another store; name another directory, or remove that log",
+    )
 }
 
 #[cold]

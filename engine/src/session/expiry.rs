@@ -22,7 +22,8 @@ impl<K: Key + ?Sized, V: Expires + ?Sized, P: Place> Session<K, V, P> {
     /// As for [`upsert`](Self::upsert).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     #[inline(always)]
     pub fn upsert_with<'a>(
         &'a mut self,
@@ -114,7 +115,8 @@ impl<K: Key + ?Sized, V: Expires + ?Sized, P: Place> Session<K, V, P> {
     /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     pub fn insert_with<'a>(
         &'a mut self,
         key: &'a K::Item,
@@ -148,7 +150,8 @@ impl<K: Key + ?Sized, V: Expires + ?Sized, P: Place> Session<K, V, P> {
     /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     pub fn set_expiry<'a>(
         &'a mut self,
         key: &'a K::Item,
@@ -165,7 +168,8 @@ impl<K: Key + ?Sized, V: Expires + ?Sized, P: Place> Session<K, V, P> {
     /// As for [`set_expiry`](Self::set_expiry).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     pub fn persist<'a>(&'a mut self, key: &'a K::Item) -> futures::SetExpiry<'a, K, V> {
         self.set_expiry(key, Expiry::never())
     }

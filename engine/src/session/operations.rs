@@ -80,7 +80,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// [`Config::disk`](crate::Config::disk). `Poisoned` after a failed write, `Codec`, `Closed`.
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     #[inline(always)]
     pub fn upsert<'a>(&'a mut self, key: &'a K::Item, value: &'a V::Item) -> Upsert<'a, K, V> {
         Upsert::new(self.access(), key, value)
@@ -123,7 +124,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     #[inline(always)]
     pub fn rmw<'a, F>(&'a mut self, key: &'a K::Item, update: F) -> Rmw<'a, K, V, F>
     where
@@ -142,7 +144,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// As for [`upsert`](Self::upsert).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     #[inline(always)]
     pub fn delete<'a>(&'a mut self, key: &'a K::Item) -> Delete<'a, K, V> {
         Delete::new(self.access(), key)
@@ -154,7 +157,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     #[inline(always)]
     pub fn insert_if_absent<'a>(
         &'a mut self,
@@ -178,7 +182,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     #[inline(always)]
     pub fn compare_and_swap<'a>(
         &'a mut self,
@@ -229,7 +234,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     #[inline(always)]
     pub fn update<'a, F, R>(&'a mut self, key: &'a K::Item, decide: F) -> Update<'a, K, V, F, R>
     where
@@ -246,7 +252,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     #[inline(always)]
     pub fn replace<'a>(&'a mut self, key: &'a K::Item, value: &'a V::Item) -> Replace<'a, K, V> {
         Replace::new(self.access(), key, value)
@@ -278,7 +285,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     ///
     /// # Cancel safety
     /// Takes effect in the poll that makes it ready, or not at all. So a dropped future has removed
-    /// nothing, and no value is lost with it.
+    /// nothing, and no value is lost with it. With [durable writes](crate::Config::acknowledge) it
+    /// may have removed the value: remove it in memory, and `sync` then.
     #[inline(always)]
     pub fn take<'a>(&'a mut self, key: &'a K::Item) -> Take<'a, K, V> {
         Take::new(self.access(), key)
@@ -294,7 +302,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     #[inline(always)]
     pub fn delete_if<'a, F>(&'a mut self, key: &'a K::Item, is_over: F) -> DeleteIf<'a, K, V, F>
     where
@@ -313,7 +322,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     #[inline(always)]
     pub fn compare_and_delete<'a>(
         &'a mut self,

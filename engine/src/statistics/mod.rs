@@ -13,6 +13,7 @@ mod space;
 mod table;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod wal;
 
 pub use checkpoints::{CheckpointStats, LastCheckpoint};
 pub use device::DeviceStats;
@@ -20,6 +21,7 @@ pub use snapshot::{
     CacheHits, IndexStats, LogBytes, MemoryBytes, OperationCounts, ScanStats, Stats, TableStats,
 };
 pub use space::SpaceStats;
+pub use wal::WalStats;
 
 pub(crate) use counters::{Counter, Counters};
 pub(crate) use device::DeviceCounters;

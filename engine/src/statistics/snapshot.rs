@@ -4,6 +4,7 @@ use super::checkpoints::CheckpointStats;
 use super::counters::{Counter, Counters};
 use super::device::DeviceStats;
 use super::space::SpaceStats;
+use super::wal::WalStats;
 
 /// The work and the contents of a store at one moment. Counts begin when it was opened.
 ///
@@ -45,6 +46,8 @@ pub struct Stats {
     pub checkpoints: CheckpointStats,
     /// The space of the log, and its compaction.
     pub space: SpaceStats,
+    /// The write-ahead log, if the store has one.
+    pub wal: Option<WalStats>,
 }
 
 /// Finished operations by kind.

@@ -4,6 +4,7 @@ use super::checkpoints::CheckpointStats;
 use super::device::DeviceStats;
 use super::snapshot::Stats;
 use super::space::SpaceStats;
+use super::wal::WalStats;
 use crate::base::human::{count, duration, size};
 use std::fmt;
 
@@ -59,7 +60,8 @@ impl fmt::Display for Stats {
         table.row("memory", "floor", size(self.memory.floor))?;
         table.row("memory", "waited", count(self.memory.waited))?;
         table.row("memory", "seats", count(self.seats as u64))?;
-        self.checkpoints.rows(&mut table)
+        self.checkpoints.rows(&mut table)?;
+        self.wal.map_or(Ok(()), |wal| wal.rows(&mut table))
     }
 }
 
@@ -113,6 +115,20 @@ impl CheckpointStats {
             Some((_, error)) => table.row("checkpoints", "last error", error),
             None => Ok(()),
         }
+    }
+}
+
+impl WalStats {
+    fn rows(&self, table: &mut Table<'_, '_>) -> fmt::Result {
+        table.row("wal", "kept", size(self.kept_bytes))?;
+        table.row("wal", "to replay", size(self.replay_bytes))?;
+        table.row("wal", "uncommitted", size(self.uncommitted_bytes))?;
+        table.row("wal", "commits", count(self.commits))?;
+        table.row("wal", "memory", size(self.memory_bytes))?;
+        table.row("wal", "written", size(self.device.write_bytes))?;
+        table.row("wal", "write p50", duration(self.device.write_latency_p50))?;
+        table.row("wal", "write p99", duration(self.device.write_latency_p99))?;
+        table.row("wal", "stored", size(self.device.bytes_stored))
     }
 }
 

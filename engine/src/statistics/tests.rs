@@ -1,6 +1,6 @@
 //! The exact text of statistics with fixed values.
 
-use super::{LastCheckpoint, Stats};
+use super::{LastCheckpoint, Stats, WalStats};
 use crate::base::error::ErrorKind;
 use crate::base::kinds::{CheckpointKind, CheckpointToken};
 use std::time::Duration;
@@ -49,6 +49,12 @@ pub(super) fn sample() -> Stats {
         took: Duration::from_millis(1250),
         error: Some((ErrorKind::StorageFull, "the medium is full".to_owned())),
     });
+    let mut wal = WalStats { kept_bytes: 40 << 20, replay_bytes: 30 << 20, ..WalStats::default() };
+    (wal.uncommitted_bytes, wal.commits, wal.memory_bytes) = (2048, 77, 33 << 20);
+    (wal.device.write_bytes, wal.device.bytes_stored) = (60 << 20, 50 << 20);
+    wal.device.write_latency_p50 = Duration::from_nanos(262_144);
+    wal.device.write_latency_p99 = Duration::from_nanos(8_388_608);
+    stats.wal = Some(wal);
     stats
 }
 
@@ -112,7 +118,16 @@ checkpoints  taken                       41
              failed                       2
              last ended      1 min 30 s ago
              last took                1.2 s
-             last error  the medium is full";
+             last error  the medium is full
+wal          kept                  40.0 MiB
+             to replay             30.0 MiB
+             uncommitted            2.0 KiB
+             commits                     77
+             memory                33.0 MiB
+             written               60.0 MiB
+             write p50             262.1 us
+             write p99               8.3 ms
+             stored                50.0 MiB";
     assert_eq!(sample().to_string(), expected);
 }
 
@@ -153,7 +168,12 @@ fn data_has_the_names_of_the_fields() {
         r#""waiting":2,"waits":5000,"refused":70,"rounds":0,"failed":0,"#,
         r#""compacted_bytes":1073741824,"#,
         r#""copied_records":0,"copied_bytes":314572800,"dropped_records":0,"#,
-        r#""evicted_bytes":9437184}}"#
+        r#""evicted_bytes":9437184},"#,
+        r#""wal":{"kept_bytes":41943040,"replay_bytes":31457280,"uncommitted_bytes":2048,"#,
+        r#""commits":77,"memory_bytes":34603008,"device":{"reads":0,"read_bytes":0,"writes":0,"#,
+        r#""write_bytes":62914560,"read_latency_p50_seconds":0.0,"read_latency_p99_seconds":0.0,"#,
+        r#""write_latency_p50_seconds":0.000262144,"write_latency_p99_seconds":0.008388608,"#,
+        r#""bytes_stored":52428800}}}"#
     );
     assert_eq!(serde_json::to_string(&sample()).expect("data"), expected);
 }

@@ -43,6 +43,25 @@ fn a_store_acknowledges_only_durable_writes_if_asked() {
     });
 }
 
+/// Pairs before a failing one are set. They were not durable.
+#[test]
+fn the_part_of_a_failed_batch_is_durable() {
+    block_on(async {
+        let place = Place::default();
+        let durable = config().with_acknowledge(Acknowledge::Durable);
+        let store = place.open(durable.clone()).await.expect("opens");
+        let too_long = vec![0; 300_000];
+        let pairs = [(1, b"one".to_vec()), (2, too_long), (3, b"three".to_vec())];
+        let refused = store.upsert_many(&pairs).await.expect_err("too long");
+        assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
+        drop(store);
+        let store = place.open(durable).await.expect("opens");
+        assert_eq!(store.read(&1).await.expect("read").as_deref(), Some(&b"one"[..]));
+        assert_eq!(store.read(&3).await.expect("read"), None);
+        store.close().await.expect("closes");
+    });
+}
+
 #[test]
 fn a_session_waits_for_durable_batches() {
     block_on(async {

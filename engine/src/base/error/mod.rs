@@ -165,6 +165,14 @@ impl Error {
         )
     }
 
+    /// Creates the error of a store in `path` that is used where it must be used no more.
+    #[cold]
+    pub(crate) fn has_handles(path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref().display();
+        let text = format!("the store in {path} has other handles, sessions, scans or feeds");
+        Self::new(ErrorKind::InUse, text).with_way_out("drop them first")
+    }
+
     /// Creates the error of an open session. `id` is its identity.
     #[cold]
     pub(crate) fn session_in_use(id: impl fmt::Display) -> Self {
@@ -363,7 +371,7 @@ impl Error {
              read; the oldest is at {oldest}"
         );
         let way_out = "begin anew: take a token, scan into an empty copy, then read the changes \
-                       from that token on; `keep_checkpoints` and `wal_size` keep more of them";
+                       from that token on; a larger `wal_keep` keeps more of them";
         Self::new(ErrorKind::Truncated, message).with_way_out(way_out)
     }
 

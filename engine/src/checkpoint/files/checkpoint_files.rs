@@ -209,14 +209,24 @@ impl CheckpointFiles {
         self.pins.log_from()
     }
 
+    /// Returns the first address of the write-ahead log that a kept or pinned checkpoint needs, for
+    /// one truncation.
+    pub(crate) fn take_wal_needed_from(&self) -> Address {
+        let needed = self.manifest().wal_needed_from();
+        // After the manifest, as above.
+        self.pins.take_wal_from().map_or(needed, |pinned| needed.min(pinned))
+    }
+
     /// Pins a checkpoint that the store keeps, so that its files stay.
     pub(crate) fn pin(&self, token: u64) -> Option<PinnedCheckpoint> {
         let manifest = self.manifest();
         let only = manifest.with_only(token)?;
         // Under the lock of the manifest. A task that removes files looks for pins only after the
         // manifest without the checkpoint has replaced this one.
-        Some(PinnedCheckpoint::new(Arc::clone(&self.pins), only))
+        let place = manifest.wal_place(token);
+        Some(PinnedCheckpoint::new(Arc::clone(&self.pins), only, place))
     }
+
     /// Removes debris. Returns a token above the tokens of all files found. No file name is used
     /// twice, because bytes first written under the name might come back.
     pub(crate) async fn remove_debris(&self) -> Result<u64> {

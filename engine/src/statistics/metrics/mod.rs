@@ -14,6 +14,7 @@ use super::checkpoints::CheckpointStats;
 use super::device::DeviceStats;
 use super::snapshot::{CacheHits, LogBytes, MemoryBytes, OperationCounts, Stats};
 use super::space::SpaceStats;
+use super::wal::WalStats;
 use crate::base::health::{Condition, Health};
 use metrics::Label;
 use names::{
@@ -23,6 +24,7 @@ use names::{
     INDEX_BUCKETS, INDEX_ENTRIES, INDEX_PREFIXES, LOG, LOG_READERS, MEMORY_BUDGET, MEMORY_FLOOR,
     MEMORY_WAITED, MISSES, Metric, OPERATIONS, PROMOTIONS, SCANS, SCANS_NEEDED, SEATS, SPACE,
     SPACE_BUDGET, SPACE_DEBT, SPACE_PINNED, SPACE_REFUSED, SPACE_WAITING, SPACE_WAITS, SUSPENSIONS,
+    WAL, WAL_COMMITS, WAL_LATENCY, WAL_STORED, WAL_WRITTEN,
 };
 use std::time::Duration;
 
@@ -111,6 +113,9 @@ impl Stats {
         self.memory.publish(&to);
         to.gauge(SEATS, None, self.seats as u64);
         self.checkpoints.publish(&to);
+        if let Some(wal) = &self.wal {
+            wal.publish(&to);
+        }
     }
 }
 
@@ -197,6 +202,20 @@ impl CheckpointStats {
             to.seconds(CHECKPOINT_AGE, None, last.ago);
             to.seconds(CHECKPOINT_DURATION, None, last.took);
         }
+    }
+}
+
+impl WalStats {
+    fn publish(&self, to: &Publisher<'_>) {
+        to.gauge(WAL, Some(("part", "kept")), self.kept_bytes);
+        to.gauge(WAL, Some(("part", "to-replay")), self.replay_bytes);
+        to.gauge(WAL, Some(("part", "uncommitted")), self.uncommitted_bytes);
+        to.gauge(WAL_COMMITS, None, self.commits);
+        to.gauge(MEMORY, Some(("use", "wal")), self.memory_bytes);
+        to.counter(WAL_WRITTEN, None, self.device.write_bytes);
+        to.seconds(WAL_LATENCY, Some(("quantile", "0.5")), self.device.write_latency_p50);
+        to.seconds(WAL_LATENCY, Some(("quantile", "0.99")), self.device.write_latency_p99);
+        to.gauge(WAL_STORED, None, self.device.bytes_stored);
     }
 }
 

@@ -181,3 +181,25 @@ pub(crate) const LOG_COMMIT: Metric = Metric {
     unit: Unit::Count,
     text: "number of the newest durable commit",
 };
+pub(super) const WAL: Metric =
+    Metric { name: "kvick_wal_bytes", unit: Unit::Bytes, text: "entries of the write-ahead log" };
+pub(super) const WAL_COMMITS: Metric = Metric {
+    name: "kvick_wal_commits",
+    unit: Unit::Count,
+    text: "commits since the write-ahead log was created",
+};
+pub(super) const WAL_WRITTEN: Metric = Metric {
+    name: "kvick_wal_written_bytes_total",
+    unit: Unit::Bytes,
+    text: "bytes written to its device",
+};
+pub(super) const WAL_LATENCY: Metric = Metric {
+    name: "kvick_wal_write_latency_seconds",
+    unit: Unit::Seconds,
+    text: "latency of its writes",
+};
+pub(super) const WAL_STORED: Metric = Metric {
+    name: "kvick_wal_stored_bytes",
+    unit: Unit::Bytes,
+    text: "bytes that it holds on the medium",
+};

@@ -36,8 +36,8 @@ use crate::store::record::encoding::encode_key;
 use crate::store::table::TableRef;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 
-/// Runs a batch of writes. It is durable when this returns, if its session or the store
-/// acknowledges only durable writes.
+/// Runs a batch of writes. What it has done is durable when this returns, also with an error, if
+/// its session or the store acknowledges only durable writes.
 ///
 /// # Errors
 /// Those of the batch, and of [`sync`](crate::store::StoreInner::sync).
@@ -45,12 +45,14 @@ pub(crate) async fn acknowledged<T>(
     mut access: StoreRef<'_>,
     batch: impl AsyncFnOnce(StoreRef<'_>) -> Result<T>,
 ) -> Result<T> {
-    let answer = batch(access.reborrow()).await?;
+    let outcome = batch(access.reborrow()).await;
     if access.acknowledges_durably() {
         let ledger = access.ledger();
-        access.core().store.sync(ledger.as_deref()).await?;
+        let synced = access.core().store.sync(ledger.as_deref()).await;
+        // The first error tells more than the second.
+        return outcome.and_then(|answer| synced.map(|()| answer));
     }
-    Ok(answer)
+    outcome
 }
 
 /// The number of keys in a group. They hide the latency of memory, and fit in the first-level

@@ -38,12 +38,17 @@ pub(crate) struct Replayed {
 }
 
 impl StoreInner {
-    /// Repeats every entry from the cut of the recovered checkpoint on.
+    /// Repeats every entry from the cut of the recovered checkpoint on. Tells the bytes that were
+    /// repeated, and those of all entries.
     ///
     /// # Errors
     /// `Corrupt` if an entry is damaged, missing, or of a table that is not known. The errors of
     /// writes.
-    pub(crate) async fn replay(&self, tables: &ReplayedTables) -> Result<Replayed> {
+    pub(crate) async fn replay(
+        &self,
+        tables: &ReplayedTables,
+        tell: impl Fn(u64, u64),
+    ) -> Result<Replayed> {
         let wal = self.wal()?;
         let (begin, end) = (wal.cut(), wal.log().committed_until());
         wal.check_whole([begin, end.inner()])?;
@@ -79,9 +84,11 @@ impl StoreInner {
             if since == AT_ONCE {
                 self.sessions.adopt(std::mem::take(&mut sessions), self.phase.version());
                 wal.note_replayed(entry.next.inner());
+                tell(entry.next.raw().saturating_sub(begin.raw()), replayed.bytes);
                 since = 0;
             }
         }
+        tell(replayed.bytes, replayed.bytes);
         self.sessions.adopt(sessions, self.phase.version());
         wal.transition_to_live();
         Ok(replayed)

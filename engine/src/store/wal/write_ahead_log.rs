@@ -6,9 +6,11 @@ use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
 use crate::base::wait::wait_until;
+use crate::config::ByteSize;
 use crate::epoch::Guard;
 use crate::log::handle::FasterLog;
 use crate::log::{LogAddress, NotAppended, Space};
+use crate::statistics::WalStats;
 use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
@@ -127,9 +129,28 @@ impl WriteAheadLog {
         self.log.append(&entry.to_bytes()).await.map(drop)
     }
 
+    /// Returns the statistics. A replay would begin at `from`.
+    pub(crate) fn stats(&self, from: Address) -> WalStats {
+        let log = self.log.stats();
+        let up_to_end = |from: LogAddress| log.end.raw().saturating_sub(from.raw());
+        WalStats {
+            kept_bytes: up_to_end(log.begin),
+            replay_bytes: up_to_end(log.begin.max(from.into())),
+            uncommitted_bytes: up_to_end(log.commit.until),
+            commits: log.commit.number,
+            memory_bytes: log.frame_bytes + log.buffer_bytes,
+            device: log.device,
+        }
+    }
+
+    /// Waits until operations append entries.
+    pub(crate) async fn live(&self) {
+        wait_until(&self.live, || self.is_live().then_some(())).await;
+    }
+
     /// Waits until operations have appended entries up to `address`.
     pub(crate) async fn reached(&self, address: u64) {
-        wait_until(&self.live, || self.is_live().then_some(())).await;
+        self.live().await;
         self.log.inner.memory.log().reached(address).await;
     }
 
@@ -146,13 +167,15 @@ impl WriteAheadLog {
         self.log.commit().await.map(drop)
     }
 
-    /// Removes the entries below `from`, which no checkpoint needs, and makes that durable. The log
-    /// then begins where the last of them ended: a reader that has read them all finds its place.
+    /// Removes the entries below `from`, which no checkpoint needs, except those in the last `kept`
+    /// bytes, and makes that durable. The log then begins where the last of them ended: a reader
+    /// that has read them all finds its place.
     ///
     /// # Errors
     /// As for [`commit`](Self::commit).
-    pub(crate) async fn truncate(&self, from: Address) -> Result<()> {
-        let from = LogAddress::from(from);
+    pub(crate) async fn truncate(&self, from: Address, kept: ByteSize) -> Result<()> {
+        let readable = self.log.committed_until().raw().saturating_sub(kept.bytes());
+        let from = LogAddress::from(from).min(LogAddress::new(readable));
         if from <= self.log.begin_address() {
             return Ok(());
         }

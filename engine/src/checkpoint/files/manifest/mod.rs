@@ -4,12 +4,14 @@
 //! checkpoint needs. `manifest/text.rs` describes the encoding.
 
 mod entry;
+mod removal;
 mod store_format;
 mod table_format;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
 pub(crate) use entry::{BlockFile, CheckpointEntry, IndexImage, Kind, PartFile, PointFile};
+pub(in crate::checkpoint) use removal::not_kept;
 pub(crate) use store_format::StoreFormat;
 pub(crate) use table_format::TableFormat;
 
@@ -81,6 +83,14 @@ pub(crate) struct Manifest {
     /// opening is done.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) passed_over: BTreeSet<String>,
+}
+
+/// A place in the write-ahead log of a store: the cut of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WalPlace {
+    /// See [`Manifest::wal_identity`].
+    pub(crate) identity: u64,
+    pub(crate) cut: Address,
 }
 
 impl Manifest {
@@ -248,6 +258,18 @@ impl Manifest {
         self.drop_images_of_none();
     }
 
+    /// Returns the identity of the write-ahead log for places in it. It is another one after
+    /// changes were given up.
+    pub(crate) fn wal_identity(&self) -> Option<u64> {
+        self.wal().map(|salt| salt.wrapping_add(self.wal_rewinds))
+    }
+
+    /// Returns the place after exactly the changes that a kept checkpoint has.
+    pub(crate) fn wal_place(&self, token: u64) -> Option<WalPlace> {
+        let entry = self.checkpoint(token).filter(|entry| !entry.is_partial)?;
+        Some(WalPlace { identity: self.wal_identity()?, cut: Address::new(entry.wal?) })
+    }
+
     /// Returns the address of the write-ahead log below which it has changes that were given up.
     pub(crate) fn wal_rewound(&self) -> Address {
         self.wal_rewound.map_or(Address::FIRST, Address::new)
@@ -263,6 +285,14 @@ impl Manifest {
     pub(crate) fn wal_needed_from(&self) -> Address {
         let lowest = self.checkpoints.iter().map(CheckpointEntry::wal_cut).min();
         lowest.filter(|_| self.newest_safe().is_some()).unwrap_or(Address::FIRST)
+    }
+
+    /// Returns the address of the write-ahead log from which an opening repeats changes after a
+    /// power cut.
+    pub(crate) fn wal_replayed_from(&self) -> Address {
+        let safe = self.newest_safe();
+        let newest = self.checkpoints.iter().rfind(|record| Some(record.token) == safe);
+        newest.map_or(Address::FIRST, CheckpointEntry::wal_cut)
     }
 
     /// Drops the images of the index that no checkpoint uses.
