@@ -52,6 +52,13 @@ fn the_tables_of_a_service_come_back_together() {
 }
 
 #[test]
+fn durable_requests_count_once() {
+    let Some(mut program) = command("durable_counter") else { return };
+    let output = output_of(&mut program);
+    assert_eq!(output.matches("none lost, none done twice").count(), 5, "{output}");
+}
+
+#[test]
 fn the_queue_loses_no_job() {
     let Some(mut program) = command("queue") else { return };
     let output = output_of(&mut program);
