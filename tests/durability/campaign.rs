@@ -150,7 +150,8 @@ impl Subject {
             match line {
                 Line::Session { id, number } => _ = self.job.names.insert(*id, *number),
                 Line::Log(line) => self.log.note(line, place < before.len()),
-                Line::Opened | Line::Checkpoint { .. } | Line::Failed(_) => {}
+                Line::Opened | Line::Checkpoint { .. } | Line::Durable { .. } | Line::Failed(_) => {
+                }
             }
         }
         tally.early += u64::from(!before.iter().any(Line::is_opened));
@@ -161,6 +162,10 @@ impl Subject {
                 Line::Checkpoint { token, points } => {
                     tally.count(("checkpoints", 1));
                     self.note_durable(*token, points);
+                }
+                Line::Durable { id, point } => {
+                    tally.count(("durable writes", 1));
+                    self.points.insert(*id, point.clone());
                 }
                 Line::Failed(error) => failures.push(format!("the worker failed: {error}")),
                 Line::Log(line) => line.promised().into_iter().for_each(|kind| tally.count(kind)),
@@ -274,7 +279,11 @@ async fn second_opening(job: &Job) -> Option<String> {
 
 impl fmt::Display for Campaign {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = if self.what == Product::Log { " log" } else { "" };
+        let what = match self.what {
+            Product::Store => "",
+            Product::Wal => " wal",
+            Product::Log => " log",
+        };
         let device = if self.throttle { " throttled" } else { "" };
         match self.file_system {
             Some(file_system) => write!(formatter, "{file_system} {}{what}{device}", self.backend),

@@ -3,18 +3,21 @@
 use crate::log::{Found, LogLine};
 use crate::plan::Plan;
 use crate::slow::{self, IO_THREADS};
-use kvick::config::{Backend, ByteSize};
+use kvick::config::{Backend, ByteSize, DurableBy};
 use kvick::io::sim::Random;
 use kvick::session::CommitPoint;
 use kvick::{Config, ErrorKind, FasterKv, session};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The product under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 pub(crate) enum Product {
     Store,
+    /// A store with a write-ahead log, some of whose sessions wait for durable writes.
+    Wal,
     Log,
 }
 
@@ -55,6 +58,11 @@ pub(crate) enum Line {
         token: u64,
         points: Points,
     },
+    /// Writes of a session have returned, and are durable up to this point.
+    Durable {
+        id: session::Id,
+        point: CommitPoint,
+    },
     /// A message about a log.
     Log(LogLine),
     Failed(String),
@@ -68,7 +76,7 @@ impl Line {
     /// Returns whether the message promises durability.
     pub(crate) fn is_promise(&self) -> bool {
         match self {
-            Self::Checkpoint { .. } => true,
+            Self::Checkpoint { .. } | Self::Durable { .. } => true,
             Self::Log(line) => line.is_promise(),
             Self::Opened | Self::Session { .. } | Self::Failed(_) => false,
         }
@@ -125,8 +133,17 @@ impl Job {
     ) -> Result<FasterKv<u64, V>, Failure> {
         let config = self.config();
         if self.throttle {
-            let directory = slow::directory(self, config.direct)?;
-            return Ok(FasterKv::builder(config).directory(directory).open_in_directory().await?);
+            let [directory, wal] = [self.path.clone(), self.path.join("wal")];
+            let builder = FasterKv::builder(config.clone()).directory(slow::directory(
+                self,
+                &directory,
+                config.direct,
+            )?);
+            let builder = match self.what {
+                Product::Wal => builder.wal_directory(slow::directory(self, &wal, config.direct)?),
+                _ => builder,
+            };
+            return Ok(builder.open_in_directory().await?);
         }
         self.open().await.map_err(Into::into)
     }
@@ -153,7 +170,15 @@ impl Job {
         let (page, memory) = *pick(&mut store, &[(4, 256), (4, 512), (16, 1024)]);
         let segment = *pick(&mut store, &[64, 1024]);
         let buckets = *pick(&mut store, &[64, 257]);
-        Config::default()
+        let config = match self.what {
+            Product::Wal => Config::default()
+                .with_durability(DurableBy::Wal)
+                .with_wal_memory(ByteSize::kib(256))
+                .with_wal_size(ByteSize::kib(*pick(&mut life, &[64, 1024, 16 << 10])))
+                .with_commit_every(*pick(&mut life, &[None, Some(Duration::from_millis(5))])),
+            _ => Config::default(),
+        };
+        config
             .with_backend(self.backend)
             .with_page_size(ByteSize::kib(page))
             .with_segment_size(ByteSize::kib(segment))

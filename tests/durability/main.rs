@@ -6,7 +6,8 @@
 //! mounts the rest. A *verifier*, a fresh process, opens the store and compares all of it with the
 //! operations up to the commit points. No acknowledged operation may be missing.
 //!
-//! With `--what log` the worker uses a log, and acknowledges entries, commits, truncations and
+//! With `--what wal` the store has a write-ahead log, and the worker acknowledges durable writes,
+//! too. With `--what log` the worker uses a log, and acknowledges entries, commits, truncations and
 //! places of an iterator (`log/mod.rs`).
 //!
 //! Such a cut loses the page cache and the uncommitted journal, that is data, lengths and names. It

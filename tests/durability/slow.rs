@@ -16,6 +16,7 @@ use kvick::io::{
 };
 use kvick::runtime::Handle;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,8 +25,8 @@ pub(crate) const LATENCY: Duration = Duration::from_millis(2);
 /// The bytes that all transfers of a directory move per second.
 pub(crate) const BYTES_PER_SECOND: u64 = 16 << 20;
 
-/// Opens the directory of a job on its backend, slowed down.
-pub(crate) fn directory(job: &Job, direct: bool) -> io::Result<Arc<dyn Directory>> {
+/// Opens a directory of a job on its backend, slowed down.
+pub(crate) fn directory(job: &Job, path: &Path, direct: bool) -> io::Result<Arc<dyn Directory>> {
     let backend = match job.backend {
         Backend::Uring => BackendChoice::Uring,
         Backend::Threads => BackendChoice::Threads,
@@ -34,7 +35,7 @@ pub(crate) fn directory(job: &Job, direct: bool) -> io::Result<Arc<dyn Directory
     };
     let io = IoConfig { backend, direct, threads: IO_THREADS, ..IoConfig::default() };
     let timing: Arc<dyn Timing> = Arc::new(Handle::tokio(tokio::runtime::Handle::current()));
-    let kernel = open_directory(&job.path, &io)?;
+    let kernel = open_directory(path, &io)?;
     let inner = Arc::new(Throttled::new(kernel, BYTES_PER_SECOND, Arc::clone(&timing)));
     let random = Mutex::new(Random::new(job.seed ^ !job.life));
     Ok(Arc::new(Delayed { inner, delays: Arc::new(Delays { timing, random }) }))

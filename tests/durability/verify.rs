@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 pub(crate) async fn run(job: Job) {
     say(&match job.what {
-        Product::Store => with_value_type!(&job, verify),
+        Product::Store | Product::Wal => with_value_type!(&job, verify),
         Product::Log => log::verify::verify(&job).await,
     });
 }

@@ -5,6 +5,7 @@ use crate::job::{Failure, Job, Line, Product, pick, with_value_type};
 use crate::log;
 use crate::plan::{Change, Plan, SESSIONS, Shape, Step};
 use kvick::checkpoint::Durability;
+use kvick::config::Acknowledge;
 use kvick::io::sim::Random;
 use kvick::{FasterKv, Result, Session, checkpoint, session};
 use std::borrow::Borrow;
@@ -15,7 +16,7 @@ use std::time::Duration;
 /// Works until the parent kills it, or until a failure.
 pub(crate) async fn run(job: Job) {
     let ended = match job.what {
-        Product::Store => with_value_type!(&job, work),
+        Product::Store | Product::Wal => with_value_type!(&job, work),
         Product::Log => log::worker::work(&job).await,
     };
     if let Err(error) = ended {
@@ -39,7 +40,9 @@ async fn work<V: Content + ?Sized>(job: &Job) -> Result<(), Failure> {
             None => store.session()?,
         };
         say(&Line::Session { id: session.id(), number });
-        tokio::spawn(operate(session, job.plan(number)));
+        let waits = job.what == Product::Wal && random.below(2) == 0;
+        let promise = waits.then_some(if job.lie { Promise::Lie } else { Promise::Durable });
+        tokio::spawn(operate(session, job.plan(number), promise));
     }
     checkpoints(&store, random, job.lie).await.map_err(Into::into)
 }
@@ -73,8 +76,24 @@ fn draw<'s>(request: checkpoint::Request<'s>, random: &mut Random) -> checkpoint
     }
 }
 
+/// The promise of a session after each write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Promise {
+    /// What its writes have waited for.
+    Durable,
+    /// Durability that they do not have.
+    Lie,
+}
+
 /// Continues a session from its commit point.
-async fn operate<V: Content + ?Sized>(mut session: Session<u64, V>, plan: Plan) {
+async fn operate<V: Content + ?Sized>(
+    mut session: Session<u64, V>,
+    plan: Plan,
+    promise: Option<Promise>,
+) {
+    if promise == Some(Promise::Durable) {
+        session.set_acknowledge(Acknowledge::Durable).expect("there is a write-ahead log");
+    }
     for serial in session.commit_point().excluded.iter() {
         assert_eq!(session.next_serial(), serial, "excluded numbers come first");
         if let Err(error) = session.delete(&u64::MAX).await {
@@ -99,6 +118,18 @@ async fn operate<V: Content + ?Sized>(mut session: Session<u64, V>, plan: Plan) 
             let serial = session.serial();
             say(&Line::Failed(format!("serial {serial} after {shape:?} of {first}..={last}")));
             return;
+        }
+        if let Some(promise) = promise {
+            let mut point = session.commit_point();
+            match promise {
+                Promise::Lie => point.until = session.serial(),
+                Promise::Durable if point.until < session.serial() => {
+                    say(&Line::Failed(format!("serial {expected} is not durable: {point:?}")));
+                    return;
+                }
+                Promise::Durable => {}
+            }
+            say(&Line::Durable { id: session.id(), point });
         }
     }
 }

@@ -86,7 +86,7 @@ impl LogLine {
 async fn open_for_work(job: &Job) -> Result<FasterLog, Failure> {
     let config = config(job);
     if job.throttle {
-        let directory = slow::directory(job, config.direct)?;
+        let directory = slow::directory(job, &job.path, config.direct)?;
         return Ok(FasterLog::builder(config).directory(directory).open_in_directory().await?);
     }
     open(job).await.map_err(Into::into)
