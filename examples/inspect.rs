@@ -35,6 +35,12 @@ fn main() -> ExitCode {
 }
 
 fn look(path: &Path) -> Result<Inspection, Box<dyn Error>> {
-    let directory = ReadOnlyDirectory::open(path)?;
-    Ok(block_on(kvick::inspect(Arc::new(directory)))?)
+    let directory = Arc::new(ReadOnlyDirectory::open(path)?);
+    // A write-ahead log is here, unless it has a directory of its own.
+    let wal = path.join("wal");
+    if !wal.is_dir() {
+        return Ok(block_on(kvick::inspect(directory))?);
+    }
+    let wal = Arc::new(ReadOnlyDirectory::open(&wal)?);
+    Ok(block_on(kvick::inspect::with_wal(directory, wal))?)
 }

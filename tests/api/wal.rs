@@ -2,6 +2,7 @@
 
 mod acknowledged;
 mod files;
+mod inspected;
 mod statistics;
 
 use kvick::checkpoint::Token;

@@ -72,7 +72,7 @@ const ENGINE: [(&str, &str); 30] = [
          store checkpoint",
     ),
     ("compaction", "base codec config statistics hybrid_log space store checkpoint"),
-    ("inspect", "base manifest record config hybrid_log store checkpoint"),
+    ("inspect", "base manifest record config hybrid_log log store checkpoint"),
     ("backup", "base manifest config hybrid_log opening store checkpoint recovery inspect"),
     ("lifecycle", "base record config opening store checkpoint compaction recovery"),
     ("session", "codec base config store futures lifecycle"),

@@ -89,5 +89,6 @@
 //!
 //! # Checks
 //! [`inspect`](crate::inspect()) verifies every byte that the checkpoints of a store need, running
-//! or not; the example `inspect` is a command for it. [`log::check`](crate::log::check) does so for
-//! a log. Neither locks or writes anything.
+//! or not, and [`inspect::with_wal`](crate::inspect::with_wal) also its write-ahead log. The
+//! example `inspect` is a command for both. [`log::check`](crate::log::check) does so for a log.
+//! None of them locks or writes anything.

@@ -11,6 +11,8 @@
 //!   each checkpoint, as its recovery would read them.
 //! * Every record in them. It must lie within its page, and its value within the record. It must
 //!   lead to an older record.
+//! * With [`with_wal`], every entry of the write-ahead log. It must be the log of the store, and
+//!   have all changes after each checkpoint.
 //!
 //! # A running store
 //! A running store publishes checkpoints and removes files during an inspection. So files that the
@@ -25,16 +27,18 @@ mod row;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod text;
+mod wal;
 mod walk;
 
 pub use report::{
     FileRole, InspectedCheckpoint as Checkpoint, InspectedFile as File, InspectedIndex as Index,
-    InspectedStore as Store, InspectedTable as Table, Inspection, ManifestCopy, Problem,
-    RecordCounts,
+    InspectedStore as Store, InspectedTable as Table, InspectedWal as Wal, Inspection,
+    ManifestCopy, Problem, RecordCounts,
 };
 
 pub(crate) use report::{
     InspectedCheckpoint, InspectedFile, InspectedIndex, InspectedStore, InspectedTable,
+    InspectedWal,
 };
 
 use crate::base::error::{Error, ErrorKind, Result};
@@ -82,13 +86,54 @@ use std::sync::Arc;
 /// # Cancel safety
 /// The future can be dropped at any time.
 pub async fn inspect(directory: Arc<dyn Directory>) -> Result<Inspection> {
-    let mut manifests = Manifests::read(&*directory).await;
+    inspect_all(&directory, None).await
+}
+
+/// Checks a store and its write-ahead log, which is in the directory `wal`. See
+/// [`inspect`](crate::inspect()), which checks the store alone.
+///
+/// ```
+/// # use kvick::config::DurableBy;
+/// # use kvick::{Config, FasterKv};
+/// # use kvick::io::MemoryDirectory;
+/// # use std::sync::Arc;
+/// # kvick::runtime::block_on(async {
+/// let (directory, wal) = (Arc::new(MemoryDirectory::new()), Arc::new(MemoryDirectory::new()));
+/// let config = Config::default().with_durability(DurableBy::Wal);
+/// let builder = FasterKv::<u64, u64>::builder(config).directory(directory.clone());
+/// let store = builder.wal_directory(wal.clone()).open_in_directory().await?;
+/// store.upsert(&1, &10).durable().await?;
+///
+/// let inspection = kvick::inspect::with_wal(directory, wal).await?;
+/// assert!(inspection.problems.is_empty(), "{inspection}");
+/// assert_eq!(inspection.wal.map(|wal| wal.entries), Some(1));
+/// store.close().await
+/// # }).unwrap();
+/// ```
+///
+/// # Errors
+/// `Io` if one of the directories cannot be listed, or a file of the log cannot be read.
+///
+/// # Cancel safety
+/// The future can be dropped at any time.
+pub async fn with_wal(
+    directory: Arc<dyn Directory>,
+    wal: Arc<dyn Directory>,
+) -> Result<Inspection> {
+    inspect_all(&directory, Some(&wal)).await
+}
+
+async fn inspect_all(
+    directory: &Arc<dyn Directory>,
+    wal: Option<&Arc<dyn Directory>>,
+) -> Result<Inspection> {
+    let mut manifests = Manifests::read(&**directory).await;
     for is_last in [false, true] {
-        let mut inspection = manifests.look(&directory).await?;
+        let mut inspection = manifests.look(directory, wal).await?;
         if inspection.problems.is_empty() {
             return Ok(inspection);
         }
-        let now = Manifests::read(&*directory).await;
+        let now = Manifests::read(&**directory).await;
         inspection.has_changed = now != manifests;
         if is_last || !inspection.has_changed {
             return Ok(inspection);
@@ -118,7 +163,11 @@ impl Manifests {
         Self { manifest: read(directory, MANIFEST).await, copy: read(directory, COPY).await }
     }
 
-    async fn look(&self, directory: &Arc<dyn Directory>) -> Result<Inspection> {
+    async fn look(
+        &self,
+        directory: &Arc<dyn Directory>,
+        wal: Option<&Arc<dyn Directory>>,
+    ) -> Result<Inspection> {
         let place = directory.describe();
         let all = files::lengths(&**directory, list(&**directory).await?).await;
         let number = self.contents();
@@ -133,6 +182,7 @@ impl Manifests {
             has_changed: false,
             checkpoints: Vec::new(),
             indexes: Vec::new(),
+            wal: None,
             files: files::roles(&all, number, manifest.as_ref()),
             problems: Vec::new(),
         };
@@ -142,6 +192,9 @@ impl Manifests {
                 Ok(()) => {
                     (inspection.indexes, inspection.checkpoints) =
                         check(directory, &manifest, &mut problems).await;
+                    if let Some(wal) = wal {
+                        inspection.wal = wal::check(&manifest, wal, &mut problems).await?;
+                    }
                 }
                 Err(error) => problems.note(&error, (MANIFEST, 0)),
             }

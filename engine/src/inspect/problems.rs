@@ -52,6 +52,11 @@ impl Problems {
         }
     }
 
+    /// Notes a problem in another directory than that of the store.
+    pub(super) fn note_beside(&mut self, file: &str, offset: u64, what: &str) {
+        self.add(file, offset, what);
+    }
+
     /// Notes that a file is needed beyond its end, or is missing.
     pub(super) fn note_end(&mut self, file: &str) {
         match self.lengths.get(file) {

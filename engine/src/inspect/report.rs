@@ -29,6 +29,9 @@ pub struct Inspection {
     pub checkpoints: Vec<InspectedCheckpoint>,
     /// The images of the index, oldest first.
     pub indexes: Vec<InspectedIndex>,
+    /// The write-ahead log, if the store has one that [`with_wal`](crate::inspect::with_wal) could
+    /// read.
+    pub wal: Option<InspectedWal>,
     /// All files with names that a store could use, by name.
     pub files: Vec<InspectedFile>,
     /// The problems, by file and offset. If there are none, every kept checkpoint can be recovered.
@@ -101,6 +104,8 @@ pub struct InspectedCheckpoint {
     pub parts: Vec<(CheckpointToken, Range<u64>)>,
     /// The checkpoints that wrote changes in the parts, oldest first.
     pub deltas: Vec<CheckpointToken>,
+    /// The address of the write-ahead log from which a recovery repeats changes.
+    pub wal: Option<u64>,
     /// The commit point of each session in the checkpoint.
     pub sessions: BTreeMap<SessionId, CommitPoint>,
     /// The records of the checkpoint, both old and newest records of a key.
@@ -134,6 +139,21 @@ pub struct RecordCounts {
     pub padding_bytes: u64,
     /// The bytes in which no record was counted, because their page is damaged.
     pub unread_bytes: u64,
+}
+
+/// The write-ahead log of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct InspectedWal {
+    /// The addresses from its begin to its newest commit.
+    pub log: Range<u64>,
+    /// The number of readable entries in them.
+    pub entries: u64,
+    /// The bytes of these entries.
+    pub entry_bytes: u64,
+    /// The bytes after the newest commit. They were never reported as durable.
+    pub torn_bytes: u64,
 }
 
 /// An image of the index.
@@ -270,6 +290,7 @@ impl InspectedCheckpoint {
             index: record.index.map(CheckpointToken),
             parts: record.parts.iter().map(part).collect(),
             deltas: record.deltas.iter().map(|delta| CheckpointToken(delta.token)).collect(),
+            wal: record.wal,
             sessions,
             records,
             is_sound,

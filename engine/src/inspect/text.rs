@@ -2,7 +2,7 @@
 
 use super::{
     FileRole, InspectedCheckpoint, InspectedFile, InspectedIndex, InspectedStore, InspectedTable,
-    Inspection, ManifestCopy, Problem, RecordCounts,
+    InspectedWal, Inspection, ManifestCopy, Problem, RecordCounts,
 };
 use crate::checkpoint::{CheckpointKind, Durability};
 use crate::config::ByteSize;
@@ -23,6 +23,7 @@ impl fmt::Display for Inspection {
         }
         self.checkpoints.iter().try_for_each(|it| write!(formatter, "{it}"))?;
         self.indexes.iter().try_for_each(|it| writeln!(formatter, "{it}"))?;
+        self.wal.iter().try_for_each(|it| writeln!(formatter, "{it}"))?;
         self.files.iter().try_for_each(|it| writeln!(formatter, "{it}"))?;
         match self.problems.len() {
             0 => return formatter.write_str("no problems"),
@@ -95,6 +96,9 @@ impl fmt::Display for InspectedCheckpoint {
             Some(token) => writeln!(formatter, ", index {token}")?,
             None => writeln!(formatter, ", no index")?,
         }
+        if let Some(cut) = self.wal {
+            writeln!(formatter, "  write-ahead log from {cut:#x} on")?;
+        }
         writeln!(formatter, "  {}", self.records)?;
         for (id, point) in &self.sessions {
             write!(formatter, "  session {id} up to {}", point.until)?;
@@ -133,6 +137,15 @@ impl fmt::Display for InspectedIndex {
         let Self { token, entries, buckets, is_sound, .. } = self;
         let state = state(*is_sound);
         write!(formatter, "index {token}: {entries} entries in {buckets} buckets: {state}")
+    }
+}
+
+impl fmt::Display for InspectedWal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { log, entries, entry_bytes, torn_bytes } = self;
+        let (start, end) = (log.start, log.end);
+        write!(formatter, "write-ahead log {start:#x}..{end:#x}: {entries} entries, ")?;
+        write!(formatter, "{entry_bytes} B of them, {torn_bytes} B after the newest commit")
     }
 }
 

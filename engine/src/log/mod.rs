@@ -67,6 +67,8 @@ pub use self::append::sink::Sink;
 pub use self::builder::Builder;
 pub use self::check::damage::Damage;
 pub use self::check::examine::{Check, check_log as check, repair_log as repair};
+
+pub(crate) use self::check::examine::check_with_salt;
 pub use self::commit::request::{CommitPhase, CommitProgress, CommitRequest, Committing};
 pub use self::commit::state::Commit;
 pub use self::config::Config;

@@ -70,7 +70,13 @@ impl Check {
 /// # Cancel safety
 /// The future can be dropped at any time.
 pub async fn check_log(directory: Arc<dyn Directory>) -> Result<Check> {
-    Ok(examine(&directory).await?.check)
+    check_with_salt(&directory).await.map(|(check, _salt)| check)
+}
+
+/// As [`check_log`]. Also returns the salt, which tells this log from all others.
+pub(crate) async fn check_with_salt(directory: &Arc<dyn Directory>) -> Result<(Check, u64)> {
+    let Examined { check, manifest, .. } = examine(directory).await?;
+    Ok((check, manifest.log.salt.0))
 }
 
 /// Repairs the log in a directory, so that it can be opened and read. Drops the ranges that
