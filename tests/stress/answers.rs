@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use kvick::config::ByteSize;
+use kvick::config::{Acknowledge, ByteSize, DurableBy};
 use kvick::io::sim::Random;
 use kvick::runtime::block_on;
 use kvick::{Config, FasterKv, Result};
@@ -209,6 +209,21 @@ fn every_history_can_be_explained() {
         for config in small_configs() {
             explain_a_round::<u64>(config.clone(), seed);
             explain_a_round::<Growing>(config, seed);
+        }
+    }
+}
+
+/// A durable write that is dropped while it waits for its commit has taken effect.
+#[test]
+fn histories_with_a_write_ahead_log_can_be_explained() {
+    for seed in 0..20 {
+        for config in small_configs() {
+            let config = config.with_durability(DurableBy::Wal).with_wal_memory(ByteSize::kib(256));
+            let durable = config.clone().with_acknowledge(Acknowledge::Durable);
+            explain_a_round::<u64>(config.clone(), seed);
+            explain_a_round::<u64>(durable.clone(), seed);
+            explain_a_round::<Growing>(config, seed);
+            explain_a_round::<Growing>(durable, seed);
         }
     }
 }
