@@ -108,6 +108,10 @@ pub struct Config {
     /// smaller ratio costs more writes: overwritten evenly, a store writes each byte about
     /// `ratio / (ratio - 1)` times at most.
     ///
+    /// Keys that have expired, and cold keys that were deleted, count as live until a round meets
+    /// them: a table of short-lived keys may take many times more. No round begins while a scan is
+    /// in progress.
+    ///
     /// Checkpoints keep the estimate, so later openings go on with it. A store that is opened with
     /// a ratio for the first time compacts when the log has grown by a 16th, over any number of
     /// openings.

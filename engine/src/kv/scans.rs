@@ -221,7 +221,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// # Errors
     /// As for [`scan`](Self::scan), but `Codec` ends it too. `StorageFull`, `ReadOnly`, `Poisoned`.
-    /// The keys that were deleted before stay deleted.
+    /// The keys that were deleted before stay deleted. Within a [`disk`](crate::Config::disk)
+    /// budget, compaction frees nothing while this scan is in progress: if the deletions of a large
+    /// part of the budget end with `StorageFull`, call [`compact`](Self::compact), and repeat.
     ///
     /// # Cancel safety
     /// Each key is deleted or not. The keys that were deleted stay deleted. A panic of `keep` has
@@ -249,7 +251,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// tail of the log.
     ///
     /// # Errors
-    /// As for [`retain`](Self::retain), without `Codec`.
+    /// As for [`retain`](Self::retain), without `Codec`; a full budget is described there, too.
     ///
     /// # Cancel safety
     /// Each key is deleted or not. The keys that were deleted stay deleted.
