@@ -2,7 +2,7 @@
 //!
 //! You learn: a store with a write-ahead log (`durability = "wal"`), writes that are ready when
 //! they are durable (`durable()`), tasks that share commits, and named sessions that tell after a
-//! crash which of their operations have happened. It needs the feature `tokio` of kvick.
+//! crash which of their operations have happened.
 //!
 //! A client has requests with the numbers 1, 2, 3 and so on; request `n` adds `n` to its counter.
 //! The process with the store is killed again and again, at any moment. A later one resumes each
@@ -95,7 +95,7 @@ async fn requests_of(store: Counters, number: u64) -> kvick::Result<()> {
     // Each request is one operation of the session, so its numbers are those of the operations.
     let mut session = store.session_named(&client)?;
     loop {
-        let request = session.serial() + 1;
+        let request = session.next_serial();
         let add = |sum: Option<u64>| sum.unwrap_or(0) + request;
         // The tasks wait for the same commits of the log.
         session.rmw(client.as_str(), add).durable().await?;

@@ -166,7 +166,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
         self.ledger().upcoming_many(count)
     }
 
-    /// Returns the commit point of this session in the newest durable checkpoint.
+    /// Returns the commit point of this session that is durable: in the newest durable checkpoint,
+    /// or in the write-ahead log.
     pub fn commit_point(&self) -> CommitPoint {
         self.ledger().durable()
     }

@@ -77,8 +77,8 @@ impl Database {
     /// ```
     ///
     /// # Errors
-    /// `InUse` while there are other handles, sessions, scans or feeds, after a checkpoint instead
-    /// of a close. `NotFound` if there is no backup,
+    /// `InUse` while there are other handles, sessions, scans or feeds; a checkpoint has been taken
+    /// then. `NotFound` if there is no backup,
     /// `AlreadyExists` if it is unfinished. `InvalidArgument` if it has other types or sizes than
     /// this database can be opened with, or changes that only a write-ahead log has. `Corrupt` if
     /// the backup does not match its checksums. `Unsupported` for a cache without files.

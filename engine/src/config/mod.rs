@@ -167,7 +167,7 @@ pub struct Config {
     /// when [`durable`](crate::futures::Upsert::durable) or
     /// [`sync`](crate::FasterKv::sync) returns, and others by [`commit_every`](Self::commit_every).
     /// An opening recovers the newest checkpoint, and repeats the operations after it. A store that
-    /// has a write-ahead log keeps it.
+    /// has a write-ahead log must be opened with `wal` from then on.
     pub durability: DurableBy,
     /// The moment at which writes are ready: `memory`, or `durable` in a store with a write-ahead
     /// log. Default: `memory`.

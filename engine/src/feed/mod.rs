@@ -98,9 +98,9 @@
 //! source crashes before the `sync`, the copy begins anew.
 //!
 //! A crash of the copy takes back no change before its offset. It may keep a few changes after it:
-//! these show again, from the first on, and the copy is exact when they are taken in. A table
-//! [with expiry](crate::kv::Builder::with_expiry) has times, too: [`expiry`](FasterKv::expiry) has
-//! that of a scanned key, and [`ChangeKind::SetExpiry`] is a new one.
+//! these show again, from the first on, and the copy is exact when they are taken in. A table of
+//! [`Expiring`](crate::codec::Expiring) values has times, too: [`expiry`](crate::FasterKv::expiry)
+//! has that of a scanned key, and [`ChangeKind::SetExpiry`] is a new one.
 //!
 //! A copy of a large store begins as a [backup](crate::Database::backup), opened as a store of its
 //! own. `store.changes(&backup)` shows exactly the changes that the backup lacks. The log keeps

@@ -9,7 +9,7 @@ use crate::lifecycle::StoreLifecycle;
 use std::fmt;
 
 /// A place between two changes of a store, from which [`changes`](crate::Database::changes) goes
-/// on: also after restarts and crashes, and in another process.
+/// on: also after restarts and crashes.
 ///
 /// Tokens of one store ascend in the order of its changes. Their [bytes](Self::to_bytes) have the
 /// same order. They also have the identity of the store, so the token of another one is refused.

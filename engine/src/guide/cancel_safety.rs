@@ -107,9 +107,13 @@
 //! }
 //! ```
 //!
-//! An operation waits only for the device, for room in memory, or microseconds for a checkpoint. So
-//! a timeout of seconds means that the device is slow or full; see
-//! [`health`](crate::FasterKv::health).
+//! Likewise write to a store in memory, and give the timeout to the [`sync`](crate::Session::sync)
+//! after it: a `sync` can be repeated.
+//!
+//! An operation waits only for the device, for room in memory, for space in a `disk` budget, for
+//! the commit that makes it durable, or microseconds for a checkpoint. So a timeout of seconds
+//! means that the device is slow or full, or that compaction makes space; see
+//! [`health`](crate::FasterKv::health) and `stats().space`.
 //!
 //! # Serial numbers
 //! A dropped or failed operation of a session takes no serial number, unless it had taken effect

@@ -128,8 +128,8 @@
 //! # }).unwrap();
 //! ```
 //!
-//! * Each write has a form [`durable`](crate::futures::Upsert::durable). Tasks that wait at the
-//!   same time share one write and one sync.
+//! * Each write of one key has a form [`durable`](crate::futures::Upsert::durable). Tasks that wait
+//!   at the same time share one write and one sync.
 //! * With [`acknowledge = "durable"`](crate::Config::acknowledge) every write is ready only when it
 //!   is durable, and a batch waits once, at its end.
 //!   [`Session::set_acknowledge`](crate::Session::set_acknowledge) sets this for one session, and

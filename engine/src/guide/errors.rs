@@ -48,7 +48,8 @@
 //! `upsert_many` the pairs before the failing pair are set, and after one of `delete_many` the keys
 //! before the failing key are removed. After an error of `rmw_many` or `insert_many` some of the
 //! other keys may be modified, before and after the failing key. Operations on one key had no
-//! effect.
+//! effect, except durable writes whose commit failed with `StorageFull` or `Poisoned`: these are
+//! made. Repeat `sync`, not the write. Best write in memory, and `sync` then.
 //!
 //! ```
 //! use kvick::{log, ErrorKind, FasterLog, Result};

@@ -12,12 +12,13 @@
 //! | `part-7.000000` | the log in memory at checkpoint 7 (snapshot, incremental) |
 //! | `delta-7.000000` | changed records (incremental) |
 //! | `sessions-7.000000` | commit points of sessions |
+//! | `wal/` | the write-ahead log, if the store has one, and has no `wal_directory` for it |
 //!
 //! # A log
 //! `manifest`, `manifest.copy`, `lock` and `log.000000`, ... with the same meaning.
 //!
-//! The directory belongs to the store alone. Hidden files and subdirectories do not matter. Other
-//! files are refused when a store is created. Never delete or edit one of these files.
+//! The directory belongs to the store alone. Hidden files and other subdirectories do not matter.
+//! Other files are refused when a store is created. Never delete or edit one of these files.
 //!
 //! The page `docs/FORMAT.md` of the repository describes every byte.
 //!
@@ -36,8 +37,9 @@
 //! [`scan`](crate::FasterKv::scan) returns all of them.
 //!
 //! # Backup
-//! *A closed directory*: copy all its files. `lock` may be missing in the copy. This is the only
-//! way to copy the files of a log. To copy a running log, read it with a
+//! *A closed directory*: copy all its files, and those of the write-ahead log, in `wal` or
+//! in [`wal_directory`](crate::Config::wal_directory). `lock` may be missing in the copy. This is
+//! the only way to copy the files of a log. To copy a running log, read it with a
 //! [`log::Follower`](crate::log::Follower) and append the entries to another log.
 //!
 //! *A running store*: [`backup`](crate::FasterKv::backup) takes a checkpoint, copies its files, and
@@ -67,11 +69,12 @@
 //! ```
 //!
 //! To *restore*, close the store, move its directory away, and open a copy of the backup in its
-//! place. To *move* a store to another machine, back it up, move the directory, and open it there.
-//! The machines may have other devices and memories, as long as a block of the device is no larger
-//! than a unit of the store (512 bytes or 4 KiB). If its *physical* blocks are larger than those
-//! of the first device, a power cut during a write may damage durable bytes beside it: copy the
-//! records into a new store there ([`scan`](crate::FasterKv::scan)) instead.
+//! place. A backup has no write-ahead log: open it with `durability = "wal"` to give it one. To
+//! *move* a store to another machine, back it up, move the directory, and open it there. The
+//! machines may have other devices and memories, as long as a block of the device is no larger than
+//! a unit of the store (512 bytes or 4 KiB). If its *physical* blocks are larger than those of the
+//! first device, a power cut during a write may damage durable bytes beside it: copy the records
+//! into a new store there ([`scan`](crate::FasterKv::scan)) instead.
 //!
 //! A backup may also *replace* the contents of a store that exists, in one atomic step:
 //! [`replace_contents`](crate::Database::replace_contents). A replicated state machine installs a

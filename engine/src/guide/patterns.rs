@@ -285,7 +285,8 @@
 //! A second store may have a copy of the tables of the first, and stay up to date. With a
 //! write-ahead log its [changes](crate::feed#a-replica-of-changes) are durable when they show, and
 //! a token is the place to go on at, after any restart. They also feed a search index, a cache or a
-//! queue. The example `mirror` is a program that follows them.
+//! queue. The example `mirror` is a program that follows them. Only the process that has the store
+//! open reads its changes: it sends them to others.
 //!
 //! Without that log: subscribe to the records, scan into an empty table, then take in the records.
 //! [`feed`](crate::feed#a-replica) has the rules, and the example `replica` is a program that
@@ -293,7 +294,8 @@
 //!
 //! # Read beside the writer
 //! Another process reads a store as of a checkpoint with a [`StoreReader`](crate::reader), which
-//! takes no lock and writes nothing. Take checkpoints as often as readers should see changes
+//! takes no lock and writes nothing. It sees nothing of a write-ahead log, and no store that has no
+//! checkpoint yet. Take checkpoints as often as readers should see changes
 //! ([`Config::checkpoint_every`](crate::Config::checkpoint_every)), and keep more than one
 //! ([`Config::keep_checkpoints`](crate::Config::keep_checkpoints)), so that a reader has time to
 //! refresh. A [cookie](crate::checkpoint::Request::cookie) tells readers what a checkpoint has.

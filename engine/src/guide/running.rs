@@ -87,7 +87,9 @@
 //! |---|---|
 //! | [`health`](crate::FasterKv::health)`().condition` | full, poisoned, closed |
 //! | `health().checkpoint` | the last checkpoint failed: no checkpoint has the changes since then |
-//! | `stats().checkpoints.last` | its age: that much is lost by a crash |
+//! | `stats().checkpoints.last` | its age, without an `error`: a crash loses what is newer |
+//! | `stats().wal`: `uncommitted_bytes` | with that log, a crash loses only these |
+//! | `stats().wal`: `replay_bytes` | repeated by an opening; above `wal_size` no checkpoint ends |
 //! | `stats().device.bytes_stored` | the log grows; see [`sizing`](super::sizing#growth-on-disk) |
 //! | `stats().space` | the budget of the device: [writers that wait](#a-full-budget), and why |
 //! | `stats().hits.on_device` against the sum of all `hits` | the share of cold operations |

@@ -126,7 +126,7 @@ fn foreign(place: &str) -> Error {
 #[cold]
 fn missing(place: &str) -> Error {
     Error::not_found(
-        &format!("the write-ahead log of the store is not in {place}"),
+        &format!("the write-ahead log of the store, expected in {place},"),
         "name its directory (`wal_directory`), or give up the operations after a checkpoint by \
          recovering that one by its token",
     )

@@ -13,7 +13,8 @@ pub struct SpaceStats {
     /// The estimate of the bytes of the log that are still needed. It has the share of live records
     /// that recent rounds of compaction have found in the oldest part of the log, also in earlier
     /// openings. Before the first round it is the whole log, and in a store that never compacted
-    /// by itself.
+    /// by itself. It is not the size of the data: where all of the oldest part was dead, as after
+    /// even overwriting, it is far smaller, and expired keys may count until a round meets them.
     pub live_bytes: u64,
     /// The rest of the log by the same estimate: compaction can free it.
     pub dead_bytes: u64,
@@ -48,7 +49,8 @@ pub struct SpaceStats {
 
 impl SpaceStats {
     /// Returns how many times the live bytes the files take, by the estimate of
-    /// [`live_bytes`](Self::live_bytes). It is 1 for an empty store.
+    /// [`live_bytes`](Self::live_bytes). It is 1 for an empty store. It is no basis for alarms:
+    /// watch [`waiting`](Self::waiting) and [`refused`](Self::refused) instead.
     #[must_use]
     pub fn ratio(&self) -> f64 {
         if self.live_bytes == 0 {

@@ -58,8 +58,9 @@ impl Error {
     ///
     /// A call that had an effect before its error has it again. After
     /// [`FasterLog::append_durable`](crate::FasterLog::append_durable) retry the
-    /// [`commit`](crate::FasterLog::commit), not the append. After `close` a store or log is
-    /// closed, whatever `close` returned.
+    /// [`commit`](crate::FasterLog::commit), not the append. After `StorageFull` of a write that
+    /// waited until it was durable, retry the [`sync`](crate::FasterKv::sync), not the write. After
+    /// `close` a store or log is closed, whatever `close` returned.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.kind() == ErrorKind::Busy || self.is_shortage()
