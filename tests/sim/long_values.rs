@@ -4,8 +4,9 @@
 //! 1. Compaction copies a piece once, however often the list of its value changes meanwhile
 //!    (`a_renewed_value_is_copied_once`).
 //! 2. A value that has lost a piece is absent, for every operation (`a_cut_value_is_absent`,
-//!    `a_cut_value_is_compacted`).
+//!    `a_cut_value_is_compacted`), and writes say so (`a_cut_value_was_absent`).
 
+use std::cell::Cell;
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures::TryStreamExt;
@@ -139,4 +140,36 @@ fn a_cut_value_is_compacted() {
         check_absent(&store, "after compaction").await;
         store.close().await.expect("closes");
     });
+}
+
+/// The list of a value is in memory, and a piece is not. Writes that find the list reported that
+/// the key had a value.
+#[test]
+fn a_cut_value_was_absent() {
+    let known = Cell::new(0);
+    seeds(4, |seed| {
+        for deletes in [false, true] {
+            let world = World::new(seed);
+            let site = world.site.clone();
+            let previous = world.simulation.run(async move {
+                let config = Config::cache().with_memory(ByteSize::kib(128 << (seed % 2)));
+                let config = config.with_page_size(ByteSize::kib(4)).with_huge_pages(false);
+                let store = site.open::<u64, [u8]>(config).await;
+                store.upsert(&0, &[7; 60 << 10]).await.expect("a cache has room");
+                for key in 1.. {
+                    store.upsert(&key, &[8; 200]).await.expect("a cache has room");
+                    if !store.contains(&0).await.expect("in memory") {
+                        break;
+                    }
+                }
+                let previous =
+                    if deletes { store.delete(&0).await } else { store.upsert(&0, &[9]).await };
+                store.close().await.expect("closes");
+                previous.expect("a cache has room")
+            });
+            assert_ne!(previous.known(), Some(true), "it has lost a piece");
+            known.set(known.get() + u32::from(previous.known().is_some()));
+        }
+    });
+    assert!(known.get() > 0, "memory showed the list at least once");
 }

@@ -117,15 +117,15 @@ fn delete_once(
         RecordSource::InMemory(found) if found.record.info().is_tombstone() => {
             Some(Previous::Absent)
         }
-        RecordSource::InMemory(InMemory { record, region: Region::Mutable, .. })
+        RecordSource::InMemory(found @ InMemory { record, region: Region::Mutable, .. })
             if !record.info().is_final(layout) =>
         {
-            let Some(previous) = delete_in_place(record, layout, moment) else {
+            let Some(was_alive) = delete_in_place(record, layout, moment) else {
                 return Ok(None);
             };
             core.version_tag(record);
             forget_if_dead(core, entry, tools.guard);
-            Some(previous)
+            Some(if was_alive { found.previous(core, layout) } else { Previous::Absent })
         }
         // It is as good as a tombstone.
         RecordSource::InMemory(found) if found.has_expired(layout, moment) => {
@@ -144,7 +144,7 @@ fn delete_once(
     Ok(match append_in(core, layout, (entry, tombstone), tools.guard, tools.counters) {
         Link::Linked => {
             found.count(tools.counters);
-            Some(Attempt::Done(found.previous(layout, moment)))
+            Some(Attempt::Done(found.previous(core, layout, moment)))
         }
         Link::Lost => None,
         Link::NoRoom(room) => Some(Attempt::Blocked(Blocked::NoSpace(room))),
@@ -177,20 +177,20 @@ pub(in crate::store) fn forget_if_dead(core: TableRef<'_>, entry: FoundEntry, gu
     }
 }
 
-/// Sets the tombstone of a mutable record. Returns `None` if another operation is changing or
-/// copying its value.
-fn delete_in_place(record: RecordRef<'_>, layout: Layout, moment: &Moment<'_>) -> Option<Previous> {
+/// Sets the tombstone of a mutable record. Returns whether the record was alive; `None` if another
+/// operation is changing or copying its value.
+fn delete_in_place(record: RecordRef<'_>, layout: Layout, moment: &Moment<'_>) -> Option<bool> {
     let has_expired = || layout.has_expiry && moment.has_passed(record.expiry(layout));
     if layout.value_is_word() {
         let had_expired = has_expired();
         // Values of one word are never copied while they are mutable, so this needs no lock.
         let was_alive = RecordInfo::transition_to_tombstone(record.info_word());
-        return Some(Previous::of(was_alive && !had_expired));
+        return Some(was_alive && !had_expired);
     }
     let state = ValueState::observe(record.state_word(layout)).ok()?;
     // It belongs to the observed state if that can be locked.
     let had_expired = has_expired();
-    delete_observed(record, layout, state).map(|was_alive| Previous::of(was_alive && !had_expired))
+    delete_observed(record, layout, state).map(|was_alive| was_alive && !had_expired)
 }
 
 /// Sets the tombstone of a mutable record whose value is still as observed. Returns whether the

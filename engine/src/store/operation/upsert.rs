@@ -259,7 +259,7 @@ fn upsert_once(
     Ok(match append_in(core, layout, (entry, record), tools.guard, tools.counters) {
         Link::Linked => {
             found.count(tools.counters);
-            Some(Attempt::Done(found.previous(layout, moment)))
+            Some(Attempt::Done(found.previous(core, layout, moment)))
         }
         Link::Lost => None,
         Link::NoRoom(room) => {

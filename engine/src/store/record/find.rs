@@ -5,11 +5,14 @@ use crate::base::error::{Error, Result};
 use crate::base::weak_spot;
 use crate::epoch::Guard;
 use crate::hybrid_log::Region;
-use crate::record::{HasLayout, Layout, RecordInfo, RecordRef, StoredRecord, TableNumber};
+use crate::record::{
+    Contended, HasLayout, Layout, RecordInfo, RecordRef, StoredRecord, TableNumber,
+};
 use crate::statistics::{Counter, Counters};
 use crate::store::answers::Previous;
 use crate::store::inner::StoreInner;
 use crate::store::moment::Moment;
+use crate::store::record::pieces::is_cut;
 use crate::store::table::TableRef;
 
 /// The end of a walk.
@@ -84,6 +87,28 @@ impl InMemory<'_> {
             && (layout.value_is_word() || self.region == Region::ReadOnly)
             && moment.has_passed(self.record.expiry(layout))
     }
+
+    /// Returns whether the key had the value of this record, which was alive, until an operation
+    /// replaced or removed it. A value that is cut was none.
+    #[inline(always)]
+    pub(in crate::store) fn previous(&self, core: TableRef<'_>, layout: Layout) -> Previous {
+        if self.info.is_in_pieces(layout) {
+            return self.previous_in_pieces(core, layout);
+        }
+        Previous::Present
+    }
+
+    /// The log may have begun later only just now. Then the value counts as cut before the
+    /// operation, as any reader may have found.
+    #[cold]
+    fn previous_in_pieces(&self, core: TableRef<'_>, layout: Layout) -> Previous {
+        let mut list = Vec::new();
+        match self.record.copy_value(layout, &mut list) {
+            Ok(_) if is_cut(&list, core.readable_from()) => Previous::Absent,
+            Ok(_) => Previous::Present,
+            Err(Contended) => Previous::Unknown,
+        }
+    }
 }
 
 impl RecordSource<'_> {
@@ -101,12 +126,19 @@ impl RecordSource<'_> {
 
     /// Returns whether the key had a value when a record was linked in front of what was found.
     #[inline(always)]
-    pub(in crate::store) fn previous(&self, layout: Layout, moment: &Moment<'_>) -> Previous {
+    pub(in crate::store) fn previous(
+        &self,
+        core: TableRef<'_>,
+        layout: Layout,
+        moment: &Moment<'_>,
+    ) -> Previous {
         match self {
             RecordSource::Absent => Previous::Absent,
             RecordSource::InMemory(found) if found.record.info().is_tombstone() => Previous::Absent,
             RecordSource::InMemory(found) if found.has_expired(layout, moment) => Previous::Absent,
-            RecordSource::InMemory(InMemory { region: Region::ReadOnly, .. }) => Previous::Present,
+            RecordSource::InMemory(found) if found.region == Region::ReadOnly => {
+                found.previous(core, layout)
+            }
             // An operation that found the same record may be deleting it in place.
             RecordSource::InMemory(_) | RecordSource::OnDevice(_) => Previous::Unknown,
         }
