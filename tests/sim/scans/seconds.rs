@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use futures::TryStreamExt;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use kvick::FasterKv;
 use kvick::codec::Expiring;
 use kvick::session::Expiry;
@@ -23,9 +23,10 @@ fn at(second: u64) -> Expiry {
 }
 
 /// The parts took the second in which the first was polled. A key that was renewed between the
-/// moment and that second was in no part, although it never was absent.
+/// moment and that second was in no part, although it never was absent. A whole scan has the second
+/// of its moment, too.
 #[test]
-fn all_parts_have_the_second_of_their_moment() {
+fn scans_have_the_second_of_their_moment() {
     let world = World::new(1);
     let site = world.site.clone();
     world.simulation.run(async move {
@@ -35,6 +36,8 @@ fn all_parts_have_the_second_of_their_moment() {
         }
         // A third of the keys has expired at the moment.
         site.handle.sleep(Duration::from_secs(15)).await;
+        let mut whole = store.scan();
+        assert!(whole.next().now_or_never().is_none(), "it waits for its moment");
         let parts = store.scan_in_parts(3);
         site.handle.sleep(Duration::from_secs(4)).await;
         for key in (0..1000).filter(|key| key % 3 == 1) {
@@ -47,6 +50,9 @@ fn all_parts_have_the_second_of_their_moment() {
             site.handle.sleep(Duration::from_secs(10)).await;
         }
         // The others show, whenever a part is polled.
+        let whole: Vec<_> = whole.try_collect().await.expect("a sound disk");
+        assert_eq!(whole.len(), 666, "a whole scan");
+        assert!(whole.iter().all(|(key, _value)| key % 3 > 0), "an expired key shows");
         assert!(found.iter().all(|(key, _value)| key % 3 > 0), "an expired key shows");
         assert_eq!(found.len(), 666);
         store.close().await.expect("closes");

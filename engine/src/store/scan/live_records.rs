@@ -7,7 +7,6 @@ use super::found::{Found, Rest};
 use super::liveness::{Candidate, live_of};
 use super::pages::{Candidates, ScanMoment, Stretch};
 use super::progress::ActiveScan;
-use super::pulse::Pulse;
 use super::share::{Cursor, Part, Share};
 use crate::base::address::Address;
 use crate::base::error::{Error, ErrorKind, Result};
@@ -18,7 +17,6 @@ use crate::store::record::pieces::is_cut;
 use crate::store::table::TableInner;
 use kvick_io::BoxFuture;
 use std::fmt;
-use std::slice;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -46,8 +44,8 @@ impl LiveRecords {
     /// Creates a scan. It begins when it is polled.
     pub(crate) fn new(table: Arc<TableInner>, wish: Wish) -> Self {
         Self::of(&Arc::clone(&table), |found| async move {
-            let begun = begin_in_second(&table, found.pulse()).await?;
-            find((table, wish), Share::Part(Part::WHOLE), begun, &found).await
+            let scan = ActiveScan::begin_one(&table, found.pulse());
+            find((table, wish), Share::Part(Part::WHOLE), scan, &found).await
         })
     }
 
@@ -59,8 +57,8 @@ impl LiveRecords {
         cursor.check(&table)?;
         let rest = cursor.rest();
         let scan = Self::of(&Arc::clone(&table), |found| async move {
-            let begun = begin_in_second(&table, found.pulse()).await?;
-            find((table, Wish::Values), Share::From(cursor), begun, &found).await
+            let scan = ActiveScan::begin_one(&table, found.pulse());
+            find((table, Wish::Values), Share::From(cursor), scan, &found).await
         });
         *scan.found.rest() = rest;
         Ok(scan)
@@ -78,9 +76,7 @@ impl LiveRecords {
         parts.map(move |(number, (found, scan))| {
             let (own, share) = (Arc::clone(table), Share::Part(Part { number, count }));
             Self::with(table, found, move |found| async move {
-                let bounds = scan.bounds().await?;
-                // Not a later second: a key that was renewed after the moment would be missing.
-                find((own, wish), share, (scan, bounds, bounds.second), &found).await
+                find((own, wish), share, scan, &found).await
             })
         })
     }
@@ -141,10 +137,12 @@ impl fmt::Debug for LiveRecords {
 async fn find(
     (table, wish): (Arc<TableInner>, Wish),
     share: Share,
-    (scan, bounds, second): (ActiveScan, Bounds, u32),
+    scan: ActiveScan,
     found: &Found,
 ) -> Result<()> {
-    let Bounds { begin, end, .. } = bounds;
+    let bounds = scan.bounds().await?;
+    // Not a later second: a key that was renewed after the moment would be missing.
+    let Bounds { begin, end, second, .. } = bounds;
     let moment = ScanMoment { end, second };
     let finder = Finder { table: &table, moment, begin, wish, found };
     let [mutable, older] = share.ranges(bounds, table.log.file().units());
@@ -168,37 +166,6 @@ async fn find(
     // What was shown last was in time, but not what its task did with it after that.
     found.pulse().check()
 }
-
-/// Begins a scan. Returns its bounds, and the second of its moment.
-///
-/// The clock is code of the user, so it is not read within the barrier. It is read before and
-/// after. If a second ended in between, the scan begins again.
-async fn begin_in_second(
-    table: &Arc<TableInner>,
-    pulse: &Arc<Pulse>,
-) -> Result<(ActiveScan, Bounds, u32)> {
-    let mut before = second_of(table);
-    let mut beginnings = 0;
-    loop {
-        let scan = ActiveScan::begin(table, slice::from_ref(pulse)).next().expect("there is one");
-        let bounds = scan.bounds().await?;
-        let after = second_of(table);
-        beginnings += 1;
-        // If the clock moves each time, any of these seconds is as right.
-        if before == after || beginnings == BEGINNINGS {
-            return Ok((scan, bounds, after));
-        }
-        before = after;
-    }
-}
-
-/// Returns the second that decides what has expired; 0 for a table without expiry.
-fn second_of(table: &TableInner) -> u32 {
-    if table.layout.has_expiry { table.clock.now().second } else { 0 }
-}
-
-/// The number of times that a scan begins, at most, until a second did not end meanwhile.
-const BEGINNINGS: u32 = 8;
 
 /// Finds the live records in ranges of the log.
 struct Finder<'f> {

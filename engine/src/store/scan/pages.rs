@@ -22,7 +22,7 @@ pub(in crate::store) const COPY_BYTES: u64 = 64 << 10;
 pub(super) struct ScanMoment {
     /// Its records are below this address.
     pub(super) end: Address,
-    /// Records that expire in this second or earlier have expired; 0 for a table without expiry.
+    /// Records that expire in this second or earlier have expired.
     pub(super) second: u32,
 }
 

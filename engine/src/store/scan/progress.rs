@@ -6,6 +6,7 @@ use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::hybrid_log::LogStatus;
 use crate::store::table::TableInner;
+use std::slice;
 use std::sync::Arc;
 
 /// A scan in progress. It ends when this is dropped.
@@ -25,6 +26,11 @@ impl ActiveScan {
         let scan = |number| Self { table: Arc::clone(table), number };
         let scans: Vec<_> = table.scans.enter(pulses).map(scan).collect();
         scans.into_iter()
+    }
+
+    /// Begins a scan as of a moment that follows.
+    pub(super) fn begin_one(table: &Arc<TableInner>, pulse: &Arc<Pulse>) -> Self {
+        Self::begin(table, slice::from_ref(pulse)).next().expect("there is one")
     }
 
     /// Waits for the moment, and returns its bounds.
