@@ -59,7 +59,7 @@ mod owning;
 mod read;
 mod write;
 
-pub use expiry::{Expiry, InsertWith, SetExpiry, UpsertWith};
+pub use expiry::{Expiry, InsertWith, SetExpiry, UpdateWith, UpsertWith};
 pub use owning::{Replace, Rmw, Take};
 pub use read::{Contains, Read, ReadWith, TryRead};
 pub use write::{

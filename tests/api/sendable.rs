@@ -124,6 +124,9 @@ fn ask_expiring(asked: &mut Asked, store: &FasterKv<u64, Expiring<u64>>) {
     let items = [(1, 1, Expiry::never())];
     ask(asked, "expiry.rs", "upsert_many_with", || store.upsert_many_with(&items));
     ask(asked, "expiry.rs", "upsert_each_with", || store.upsert_each_with(items));
+    ask(asked, "expiry.rs", "update_with", || {
+        store.update_with(&1, |_| Update::<(u64, Expiry), ()>::Keep(()))
+    });
     ask(asked, "computed.rs", "try_get_or_insert_expiring", || {
         store.try_get_or_insert_expiring(&1, async || Ok::<_, Error>((1, Expiry::never())))
     });

@@ -14,7 +14,7 @@ use kvick::codec::{Expires, Expiring};
 use kvick::config::ByteSize;
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
-use kvick::session::Expiry;
+use kvick::session::{Expiry, Update};
 use kvick::{
     Config, Database, Error, FasterKv, Key, Result, Session, checkpoint, inspect, session,
 };
@@ -202,7 +202,7 @@ impl Life {
         let state = known.lock().state(in_texts, key);
         let later = before + if random.chance(0.2) { random.below(120) } else { random.below(3) };
         let later = random.chance(0.8).then_some(later);
-        let step = Step { kind: random.below(6), key, version: serial * 100 + key, later, state };
+        let step = Step { kind: random.below(7), key, version: serial * 100 + key, later, state };
         let effect = if in_texts {
             let texts = &mut session.on(&self.texts)?;
             change(texts, &step, text).await?
@@ -273,6 +273,16 @@ where
             let inserted = session.insert_if_absent(key, new.borrow()).await?;
             let put = Effect::Put((*version, None));
             (if inserted { put } else { Effect::Nothing }, Some(!inserted))
+        }
+        5 => {
+            let mut seen = None;
+            let decide = |old: Option<(V::Owned, Expiry)>| {
+                seen = old.map(|(_, expiry)| expiry);
+                Update::Put((value(*version), expiry_at(*later)), ())
+            };
+            session.update_with(key, decide).await?;
+            assert!(seen.is_none_or(|seen| seen == expiry_at(kept)), "{step:?} saw {seen:?}");
+            (Effect::Put((*version, *later)), Some(seen.is_some()))
         }
         _ => {
             let was_there = session.set_expiry(key, expiry_at(*later)).await?;
@@ -375,9 +385,17 @@ async fn live(
     Ok(())
 }
 
+/// Returns a decision that puts the value that is there, with another expiry.
+fn put_until<T>(expiry: Expiry) -> impl FnMut(Option<(T, Expiry)>) -> Update<(T, Expiry), bool> {
+    move |current| match current {
+        Some((value, _)) => Update::Put((value, expiry), true),
+        None => Update::Keep(false),
+    }
+}
+
 /// Drops a change of an expiry after each number of polls. It took effect completely, or not at
 /// all, and the key is as usable as before.
-fn set_and_drop(seed: u64, in_texts: bool, on_device: bool) {
+fn set_and_drop(seed: u64, in_texts: bool, on_device: bool, decides: bool) {
     let [first, second] = [1_900_000_000, 1_950_000_000].map(|second| expiry_at(Some(second)));
     after_each_number_of_polls(seed, 1..400, async |site, polls| {
         let dropped = async {
@@ -391,10 +409,11 @@ fn set_and_drop(seed: u64, in_texts: bool, on_device: bool) {
                 life.database.flush_and_evict().await?;
             }
             let set = async {
-                if in_texts {
-                    life.texts.set_expiry(&1, second).await
-                } else {
-                    life.words.set_expiry(&1, second).await
+                match (in_texts, decides) {
+                    (false, false) => life.words.set_expiry(&1, second).await,
+                    (true, false) => life.texts.set_expiry(&1, second).await,
+                    (false, true) => life.words.update_with(&1, put_until(second)).await,
+                    (true, true) => life.texts.update_with(&1, put_until(second)).await,
                 }
             };
             let finished = AtMost::new(polls, Box::pin(set)).await.transpose()?;
@@ -419,8 +438,10 @@ fn set_and_drop(seed: u64, in_texts: bool, on_device: bool) {
 fn an_expiry_is_set_or_not() {
     seeds(8, |seed| {
         for in_texts in [false, true] {
-            set_and_drop(seed, in_texts, false);
-            set_and_drop(seed, in_texts, true);
+            for on_device in [false, true] {
+                set_and_drop(seed, in_texts, on_device, false);
+                set_and_drop(seed, in_texts, on_device, true);
+            }
         }
     });
 }

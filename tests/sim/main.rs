@@ -25,6 +25,7 @@ mod crash;
 mod disk_budget;
 mod everything;
 mod exclusions;
+mod expiring_updates;
 mod expiry;
 mod failures;
 mod far;

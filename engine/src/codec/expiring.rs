@@ -11,14 +11,15 @@ use super::{CodecError, Encoded, Value};
 /// [`upsert_with`](crate::Session::upsert_with) and [`insert_with`](crate::Session::insert_with)
 /// set a value and its [`Expiry`](crate::session::Expiry).
 /// [`set_expiry`](crate::Session::set_expiry) and [`persist`](crate::Session::persist) change when
-/// a key expires, and [`expiry`](crate::Session::expiry) returns it. An expired key is absent for
-/// every operation: `read` returns `None`, the closure of `rmw` gets `None`, `insert_if_absent`
-/// sets a value.
+/// a key expires, and [`expiry`](crate::Session::expiry) returns it.
+/// [`update_with`](crate::Session::update_with) sees and sets both in one step. An expired key is
+/// absent for every operation: `read` returns `None`, the closure of `rmw` gets `None`,
+/// `insert_if_absent` sets a value.
 ///
 /// | operation | expiry of the new value |
 /// |---|---|
 /// | `upsert`, `upsert_many` | never |
-/// | `upsert_with`, `insert_with` | as given |
+/// | `upsert_with`, `insert_with`, `update_with` | as given |
 /// | `rmw`, `update`, `replace`, `compare_and_swap` on a present key | that of the old value |
 /// | the same on an absent or expired key; `insert_if_absent` | never |
 ///

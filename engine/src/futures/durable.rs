@@ -2,7 +2,7 @@
 
 use super::{
     CompareAndDelete, CompareAndSwap, Delete, DeleteIf, InsertIfAbsent, InsertWith, Replace, Rmw,
-    SetExpiry, Take, Update, Upsert, UpsertWith,
+    SetExpiry, Take, Update, UpdateWith, Upsert, UpsertWith,
 };
 use crate::codec::{Key, Value};
 
@@ -47,6 +47,7 @@ acknowledged_forms! {
     CompareAndSwap<> .0;
     CompareAndDelete<> .0;
     Update<F, R> .0;
+    UpdateWith<F, R> .0;
     DeleteIf<F> .0;
     SetExpiry<> .0;
     Rmw<F> .0;

@@ -2,7 +2,7 @@
 
 use crate::base::error::Result;
 use crate::codec::{Expires, Key, Value};
-use crate::store::answers::Previous;
+use crate::store::answers::{self, Previous};
 use crate::store::expiry;
 use crate::store::operation::changes;
 use crate::store::operation::future::OperationFuture;
@@ -45,6 +45,23 @@ impl<'a, K: Key + ?Sized, V: Expires + ?Sized> InsertWith<'a, K, V> {
         expiry: expiry::Expiry,
     ) -> Self {
         let change = changes::InsertWith::new(value, expiry);
+        Self(OperationFuture::of_write(access, Modify::new(key, change)))
+    }
+}
+
+operation_future! {
+    /// Future of [`Session::update_with`](crate::Session::update_with).
+    UpdateWith<F, R> [
+        V: Expires,
+        F: FnMut(
+            Option<(V::Owned, expiry::Expiry)>,
+        ) -> answers::Update<(V::Owned, expiry::Expiry), R>
+    ] (Modify<'a, K, V, changes::DecideExpiry<F, R>>) -> R
+}
+
+impl<'a, K: Key + ?Sized, V: Expires + ?Sized, F, R> UpdateWith<'a, K, V, F, R> {
+    pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, decide: F) -> Self {
+        let change = changes::DecideExpiry::new(decide);
         Self(OperationFuture::of_write(access, Modify::new(key, change)))
     }
 }

@@ -244,8 +244,9 @@
 //! # }).unwrap();
 //! ```
 //!
-//! A plain `upsert` sets a value that never expires; [`Expiring`](crate::codec::Expiring) has a
-//! table of all operations.
+//! If the value changes with each use, too, [`update_with`](crate::Session::update_with) decides
+//! about value and expiry in one step. A plain `upsert` sets a value that never expires;
+//! [`Expiring`](crate::codec::Expiring) has a table of all operations.
 //!
 //! # Return memory
 //! A store cannot go below the floor of its memory, which moves while tasks write. This function

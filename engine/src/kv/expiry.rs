@@ -4,6 +4,7 @@ use super::FasterKv;
 use crate::base::error::Result;
 use crate::codec::{Expires, Key};
 use crate::futures;
+use crate::store::answers::Update;
 use crate::store::expiry::Expiry;
 use crate::store::operation::batch;
 use std::borrow::Borrow;
@@ -55,6 +56,18 @@ impl<K: Key + ?Sized, V: Expires + ?Sized> FasterKv<K, V> {
         expiry: Expiry,
     ) -> futures::InsertWith<'a, K, V> {
         futures::InsertWith::new(self.access(), key, value, expiry)
+    }
+
+    /// See [`Session::update_with`](crate::Session::update_with).
+    pub fn update_with<'a, F, R>(
+        &'a self,
+        key: &'a K::Item,
+        decide: F,
+    ) -> futures::UpdateWith<'a, K, V, F, R>
+    where
+        F: FnMut(Option<(V::Owned, Expiry)>) -> Update<(V::Owned, Expiry), R>,
+    {
+        futures::UpdateWith::new(self.access(), key, decide)
     }
 
     /// See [`Session::expiry`](crate::Session::expiry).

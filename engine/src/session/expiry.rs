@@ -5,6 +5,7 @@ use super::place::Place;
 use crate::base::error::Result;
 use crate::codec::{Expires, Key};
 use crate::futures;
+use crate::store::answers::Update;
 use crate::store::expiry::Expiry;
 use crate::store::operation::batch;
 use std::borrow::Borrow;
@@ -14,6 +15,7 @@ impl<K: Key + ?Sized, V: Expires + ?Sized, P: Place> Session<K, V, P> {
     ///
     /// Value and expiry change as one. A plain `upsert` sets a value that never expires; `rmw`,
     /// `update`, `replace` and `compare_and_swap` keep the expiry of the value.
+    /// [`update_with`](Self::update_with) decides about both.
     ///
     /// A value of at most 8 bytes of a fixed width changes in place only if its expiry stays the
     /// same; otherwise a new record is appended.
@@ -124,6 +126,56 @@ impl<K: Key + ?Sized, V: Expires + ?Sized, P: Place> Session<K, V, P> {
         expiry: Expiry,
     ) -> futures::InsertWith<'a, K, V> {
         futures::InsertWith::new(self.access(), key, value, expiry)
+    }
+
+    /// Keeps, replaces or removes the value of `key` and its expiry, as `decide` says, atomically
+    /// per key.
+    ///
+    /// It is [`update`](Self::update) of the pair of both: `decide` gets a copy of the value and
+    /// the time at which it expires, or `None`. A new value has the new expiry, and one that is
+    /// kept keeps its own. Here each use of a login extends it, up to a number of uses:
+    ///
+    /// ```
+    /// # use kvick::codec::Expiring;
+    /// # use kvick::config::Backend;
+    /// # use kvick::session::{Expiry, Update};
+    /// # use kvick::{Config, FasterKv};
+    /// # use std::time::Duration;
+    /// # kvick::runtime::block_on(async {
+    /// # let config = Config::default().with_backend(Backend::Memory);
+    /// # let logins: FasterKv<str, Expiring<u32>> = FasterKv::open("unused", config).await?;
+    /// let hour = Duration::from_secs(3600);
+    /// logins.upsert_with("a1b2", &0, Expiry::after(hour)).await?;
+    /// let used = |login: Option<(u32, Expiry)>| match login {
+    ///     Some((uses, _)) if uses < 100 => Update::Put((uses + 1, Expiry::after(hour)), true),
+    ///     Some((uses, last)) => Update::Put((uses + 1, last), true), // not extended any more
+    ///     None => Update::Keep(false),
+    /// };
+    /// assert!(logins.update_with("a1b2", used).await?);
+    /// assert!(!logins.update_with("c3d4", used).await?, "it is not logged in");
+    /// # logins.close().await
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// A value in memory changes in place, unless it has at most 8 bytes of a fixed width and gets
+    /// another expiry. Such a value is copied, and the operation waits for the operations in
+    /// progress first. [`set_expiry`](Self::set_expiry) changes the expiry of a value that stays,
+    /// without a copy of a long one.
+    ///
+    /// # Errors
+    /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
+    ///
+    /// # Cancel safety
+    /// Takes effect in the poll that makes it ready, or not at all.
+    pub fn update_with<'a, F, R>(
+        &'a mut self,
+        key: &'a K::Item,
+        decide: F,
+    ) -> futures::UpdateWith<'a, K, V, F, R>
+    where
+        F: FnMut(Option<(V::Owned, Expiry)>) -> Update<(V::Owned, Expiry), R>,
+    {
+        futures::UpdateWith::new(self.access(), key, decide)
     }
 
     /// Returns when `key` expires, or `None` if it has no value.

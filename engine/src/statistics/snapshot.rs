@@ -60,8 +60,8 @@ pub struct OperationCounts {
     /// `upsert`, `upsert_with` and each pair of `upsert_many`.
     pub upserts: u64,
     /// `rmw`, `update`, `replace`, `take`, `insert_if_absent`, `compare_and_swap`, `delete_if`,
-    /// `compare_and_delete`, `insert_with`, `set_expiry`, `persist`, and each key of `rmw_many` and
-    /// `insert_many`.
+    /// `compare_and_delete`, `insert_with`, `update_with`, `set_expiry`, `persist`, and each key of
+    /// `rmw_many` and `insert_many`.
     pub modifies: u64,
     /// `delete` and each key of `delete_many`.
     pub deletes: u64,

@@ -1,6 +1,7 @@
 //! The expiry of a key, as callers set it and see it.
 
 use super::moment::Moment;
+use crate::base::wall_clock::WallTime;
 use crate::record::ExpiryWord;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -90,8 +91,15 @@ impl Expiry {
     pub(in crate::store) fn word(self, moment: &Moment<'_>) -> ExpiryWord {
         match self.0 {
             Kind::At(expiry) => expiry,
+            Kind::After(_) => self.word_at(moment.time()),
+        }
+    }
+
+    /// Returns the word of a record that an operation writes at `now`.
+    pub(in crate::store) fn word_at(self, now: WallTime) -> ExpiryWord {
+        match self.0 {
+            Kind::At(expiry) => expiry,
             Kind::After(duration) => {
-                let now = moment.time();
                 let now = Duration::new(now.second.into(), now.nanos);
                 let at = now.saturating_add(duration);
                 ExpiryWord::at(at.as_secs(), at.subsec_nanos())

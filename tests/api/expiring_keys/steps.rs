@@ -53,9 +53,14 @@ pub(super) enum Op {
     SetExpiry,
     ExpireNow,
     Persist,
+    KeepWith,
+    PutWith,
+    PutWithLast,
+    PutWithNow,
+    RemoveWith,
 }
 
-pub(super) const OPS: [Op; 30] = [
+pub(super) const OPS: [Op; 35] = [
     Op::Read,
     Op::ReadWith,
     Op::TryRead,
@@ -86,6 +91,11 @@ pub(super) const OPS: [Op; 30] = [
     Op::SetExpiry,
     Op::ExpireNow,
     Op::Persist,
+    Op::KeepWith,
+    Op::PutWith,
+    Op::PutWithLast,
+    Op::PutWithNow,
+    Op::RemoveWith,
 ];
 
 /// The place of the newest records.
@@ -205,6 +215,9 @@ where
         }
         if after.is_none() {
             after = self.modify(op, &step).await?;
+        }
+        if after.is_none() {
+            after = self.update_with(op, &step).await?;
         }
         let after = match after {
             Some(after) => after,
@@ -334,6 +347,32 @@ where
             }
             _ => return Ok(None),
         }))
+    }
+
+    /// Makes a step that decides about value and expiry. Returns the state of the key after such a
+    /// step.
+    async fn update_with(&self, op: Op, step: &Step<V::Owned>) -> Result<Option<Option<State>>> {
+        let Step { key, number, later, last, before, old, new, what, .. } = step;
+        let (expiry, after) = match op {
+            Op::PutWith => (at(*later), Some((*number, Some(*later)))),
+            Op::PutWithLast => (at(*last), Some((*number, Some(*last)))),
+            Op::PutWithNow => (Expiry::after(Duration::ZERO), None),
+            Op::KeepWith => (Expiry::never(), *before),
+            Op::RemoveWith => (Expiry::never(), None),
+            _ => return Ok(None),
+        };
+        let seen = before.map(|(_, second)| second.map_or(Expiry::never(), at));
+        let decide = |current: Option<(V::Owned, Expiry)>| {
+            let (value, found) = current.unzip();
+            assert!(value == *old && found == seen, "{what}: {found:?}");
+            match op {
+                Op::KeepWith => Update::Keep(value.is_some()),
+                Op::RemoveWith => Update::Remove(value.is_some()),
+                _ => Update::Put((new.clone(), expiry), value.is_some()),
+            }
+        };
+        assert_eq!(self.table.update_with(key, decide).await?, before.is_some(), "{what}");
+        Ok(Some(after))
     }
 
     /// Makes a step that removes the key or changes its expiry. Returns the state of the key after

@@ -8,7 +8,7 @@ mod update;
 pub(crate) use compute::{Compute, Form, Unanswered};
 pub(crate) use exchange::Exchange;
 pub(crate) use removal::RemoveIf;
-pub(crate) use update::Decide;
+pub(crate) use update::{Decide, DecideExpiry};
 
 use crate::base::error::Result;
 use crate::base::hash::KeyHash;
@@ -41,7 +41,8 @@ pub(crate) trait Change<V: Value + ?Sized> {
     #[inline(always)]
     fn begin(&mut self, _moment: &Moment<'_>) {}
 
-    /// Returns the expiry of the new value. `kept` is the expiry of the current value, or never.
+    /// Returns the expiry of the new value; of the one that was computed last, if the change
+    /// decides it. `kept` is the expiry of the current value, or never.
     #[inline(always)]
     fn expiry(&self, kept: ExpiryWord) -> ExpiryWord {
         kept
@@ -55,6 +56,19 @@ pub(crate) trait Change<V: Value + ?Sized> {
         current: Option<&[u8]>,
         write: impl FnOnce(Option<&[u8]>) -> Result<W>,
     ) -> Result<Option<W>>;
+
+    /// As [`apply`](Self::apply), and passes the expiry of the new value to `write`. `kept` is the
+    /// expiry of the current value, or never.
+    #[inline(always)]
+    fn apply_expiring<W>(
+        &mut self,
+        current: Option<&[u8]>,
+        kept: ExpiryWord,
+        write: impl FnOnce(Option<&[u8]>, ExpiryWord) -> Result<W>,
+    ) -> Result<Option<W>> {
+        let expiry = self.expiry(kept);
+        self.apply(current, |new| write(new, expiry))
+    }
 
     /// Prepares the answer again, for a value that an earlier attempt computed from `current`:
     /// `new`, if the answer is made of it. A change that keeps its answer from one attempt to the

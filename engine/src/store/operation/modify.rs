@@ -241,8 +241,10 @@ impl<'t> RmwAttempt<'t, '_> {
         let this = &*self;
         // Acquire: pairs with the Release of the writer that stored the value.
         let current = word.load(Ordering::Acquire);
-        let step = change.apply(Some(&current.to_le_bytes()[..width]), |new| {
-            let Some(new) = new else {
+        let (bytes, kept) = (current.to_le_bytes(), record.expiry(layout::<K, V>()));
+        let step = change.apply_expiring(Some(&bytes[..width]), kept, |new, next| {
+            let Some(new) = new.filter(|_| next == kept) else {
+                // A removal, or another expiry: that of a word is final.
                 RecordInfo::transition_to_frozen(record.info_word());
                 return Ok(WordChange::Frozen);
             };
@@ -256,7 +258,7 @@ impl<'t> RmwAttempt<'t, '_> {
                 let swap = word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
                 if swap.is_ok() { WordChange::Done } else { WordChange::Overtaken }
             };
-            let description = move || KeyChange::Put(new, record.expiry(layout::<K, V>()));
+            let description = move || KeyChange::Put(new, next);
             match logged(core, logger, key, (description, swap)) {
                 Ok(changed) => Ok(changed),
                 Err(why) => why.into_space().map(WordChange::NoWalSpace),
@@ -356,7 +358,7 @@ impl<'t> RmwAttempt<'t, '_> {
             };
             return logged_step(core, logger, logged_key, put, link).map(Some);
         }
-        let step = change.apply(value, |new| {
+        let step = change.apply_expiring(value, expiry, |new, next| {
             let Some(new) = new else {
                 let remove = || {
                     if !self.may_change_in_place(record, layout) {

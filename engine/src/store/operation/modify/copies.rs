@@ -77,18 +77,17 @@ impl RmwAttempt<'_, '_> {
         let OperationContext { guard, counters, .. } = *tools;
         let version = EntrySnapshot { newest: entry.address(), state };
         let kept = current.map_or(ExpiryWord::NEVER, |replaced| replaced.expiry);
-        let expiry = change.expiry(kept);
+        let next = change.expiry(kept);
         let current = current.map(|replaced| replaced.value);
         let append = |record: NewRecord<'_>| {
             append_record::<Types<K, V>>(core, entry, record, guard, counters).attempt()
         };
-        if let Some((record, computed)) = scattered(core.log.pages(), tools, version, (key, expiry))
-        {
+        if let Some((record, computed)) = scattered(core.log.pages(), tools, version, (key, next)) {
             change.recall(current, computed)?;
-            let put = long_put(core, computed, expiry);
+            let put = long_put(core, computed, next);
             return logged_step(core, logger, logged_key, put, || append(record)).map(Some);
         }
-        let step = change.apply(current, |new| {
+        let step = change.apply_expiring(current, kept, |new, expiry| {
             let Some(new) = new else {
                 let (content, expiry) = (RecordKind::Tombstone, ExpiryWord::NEVER);
                 let record = NewRecord { key, value: &[], content, expiry };
