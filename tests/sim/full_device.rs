@@ -1,9 +1,11 @@
-//! Removals free space on a full device after any number of power cuts.
+//! A full device: removals free space after any number of power cuts, and the space that compaction
+//! needs, by a budget or by hand.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use kvick::config::ByteSize;
 use kvick::io::sim::{Random, SimDisk};
 use kvick::runtime::Simulation;
 use kvick::{Config, ErrorKind, FasterKv, FasterLog, checkpoint, log};
@@ -171,4 +173,38 @@ async fn entries_of(log: &FasterLog) -> Vec<(u64, log::Address)> {
     let entries: Vec<_> = scan.try_collect().await.expect("sound");
     assert!(entries.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0), "{entries:?}");
     entries
+}
+
+const SMALL: u64 = 400;
+
+/// Overwrites keys with values of some hundred bytes, again and again, until a write is refused.
+/// Returns the number of writes.
+async fn overwrite(store: &FasterKv<u64, [u8]>, most: u64) -> u64 {
+    for number in 0..most {
+        match store.upsert(&(number % SMALL), &[7; 300]).await {
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+                return number;
+            }
+        }
+    }
+    most
+}
+
+/// A budget keeps the space for compaction free, so a device of its size is never full.
+#[test]
+fn a_device_as_large_as_the_budget_is_never_full() {
+    seeds(6, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let disk = ByteSize::kib(600);
+            let config = two_pages().with_memory(ByteSize::kib(64 << (seed % 2))).with_disk(disk);
+            let store = site.open::<u64, [u8]>(config).await;
+            site.disk.set_capacity(Some(disk.bytes()));
+            assert_eq!(overwrite(&store, 20_000).await, 20_000);
+            store.close().await.expect("closes");
+        });
+    });
 }

@@ -241,6 +241,10 @@
 //! pauses until it succeeds, *before* `close`. A store is closed even if its last checkpoint
 //! failed, and then all changes since the checkpoint before are lost.
 //!
+//! [`compact`](crate::FasterKv::compact) fails with `StorageFull`, too: its copies, and the
+//! checkpoint after which files go, take space first. A [budget](#a-full-budget) below the size of
+//! the disk keeps that space free.
+//!
 //! A limit of file size (`ulimit -f`) and a quota act like a full disk. The signal `SIGXFSZ` must
 //! be ignored, or it ends the process.
 //!
