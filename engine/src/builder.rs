@@ -359,6 +359,7 @@ impl<S> Builder<S> {
             token: self.token.map(|Token(token)| token),
             accepts_type_change: self.accepts_type_change,
             reads_only: false,
+            is_lean: false,
             on_progress: self.on_progress.map(Arc::new),
         })
     }

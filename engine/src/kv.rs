@@ -86,6 +86,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
         Self { core, database, _types: PhantomData }
     }
 
+    pub(crate) fn table(&self) -> &TableInner {
+        &self.core
+    }
+
     /// Returns the database of this table, which leads to its other tables.
     ///
     /// A store that [`FasterKv::open`](Self::open) has created is a database with the one table

@@ -22,6 +22,7 @@ mod golden;
 mod golden_logs;
 mod inspect;
 mod iterators;
+mod kept_checkpoints;
 mod larger_than_memory;
 mod logs;
 mod long_values;

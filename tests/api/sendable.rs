@@ -56,6 +56,8 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     ask(asked, "request.rs", "into_future", || store.checkpoint().into_future());
     ask(asked, "request.rs", "into_future", || store.backup("").into_future());
     ask(asked, "backups.rs", "files_of", || store.files_of(token));
+    ask(asked, "kept.rs", "at", || store.at(token));
+    ask(asked, "kept.rs", "at", || store.database().at(token));
     ask(asked, "request.rs", "start", || store.checkpoint().start().map(|it| (it.progress(), it)));
     ask(asked, "operations.rs", "read_many", || store.read_many(&[1]));
     ask(asked, "operations.rs", "upsert_many", || store.upsert_many(&pairs));

@@ -32,6 +32,7 @@ mod far;
 mod full_device;
 mod gathered;
 mod index_entries;
+mod kept_checkpoints;
 mod leaks;
 mod log_allowed_errors;
 mod log_crash;

@@ -22,7 +22,7 @@ use tests::journal::{ALL_KINDS, Journal, Record};
 use tests::mortal::{Death, Mortal};
 use tests::simulated::{Site, World, seeds, two_pages};
 
-const JOURNALS: u64 = 2;
+pub(super) const JOURNALS: u64 = 2;
 const KEYS: u64 = 1300;
 /// The kinds of two checkpoints, one after the other.
 const RECORDS: [[checkpoint::Kind; 2]; 4] = [
@@ -58,14 +58,14 @@ fn assert_overtaken(error: &Error) {
 }
 
 /// All keys and values that a reader has shown, and the operations that its checkpoint has.
-struct Seen {
-    sessions: BTreeMap<Id, CommitPoint>,
-    content: BTreeMap<u64, u64>,
+pub(super) struct Seen {
+    pub(super) sessions: BTreeMap<Id, CommitPoint>,
+    pub(super) content: BTreeMap<u64, u64>,
 }
 
 impl Seen {
     /// Compares with the operations of all sessions.
-    fn check(&self, records: &[Record]) {
+    pub(super) fn check(&self, records: &[Record]) {
         let until = |record: &Record| self.sessions.get(&record.id()).map_or(0, |it| it.until);
         let states = records.iter().flat_map(|record| record.state(until(record)));
         assert_eq!(self.content, states.collect(), "{:?}", self.sessions);
@@ -73,7 +73,7 @@ impl Seen {
 }
 
 /// Reads all keys in one of the ways.
-async fn look(reader: &Reader, random: &mut Random) -> Result<Seen> {
+pub(super) async fn look(reader: &Reader, random: &mut Random) -> Result<Seen> {
     let sessions = reader.sessions();
     let keys: Vec<u64> = (0..KEYS).collect();
     let content = match random.below(3) {
@@ -94,7 +94,12 @@ async fn look(reader: &Reader, random: &mut Random) -> Result<Seen> {
 }
 
 /// Works, with checkpoints of all kinds and compaction, until `is_over`.
-async fn write(store: &Store, journals: &mut [Journal], random: &mut Random, is_over: &Cell<bool>) {
+pub(super) async fn write(
+    store: &Store,
+    journals: &mut [Journal],
+    random: &mut Random,
+    is_over: &Cell<bool>,
+) {
     while !is_over.get() {
         for journal in &mut *journals {
             for _ in 0..random.below(60) {

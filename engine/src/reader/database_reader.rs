@@ -39,6 +39,10 @@ pub struct DatabaseReader {
 }
 
 impl DatabaseReader {
+    pub(super) fn new(source: Arc<Source>) -> Self {
+        Self { source }
+    }
+
     /// Shows the newest checkpoint of the database in `path`.
     ///
     /// # Errors

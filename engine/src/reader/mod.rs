@@ -31,6 +31,11 @@
 //! beyond the [budget](crate::Config::disk) of the writer. So refresh now and then: the files are
 //! closed with the checkpoint that was shown before, after its last read.
 //!
+//! # A checkpoint of a store in this process
+//! [`FasterKv::at`](crate::FasterKv::at) shows a kept checkpoint of the store itself, for example
+//! to scan it. The store knows this reader: the files of what it shows stay, and a refresh shows
+//! the newest checkpoint in the same way. It keeps no more in memory than it must.
+//!
 //! Changes that only a [write-ahead log](crate::guide::durability#the-write-ahead-log) has are in
 //! no checkpoint, so a reader does not show them.
 //!
@@ -52,14 +57,17 @@
 //    back to an older checkpoint writes others at their addresses.
 // 4. A view is complete before it replaces another. All files that it reads at once have been read
 //    then. The rest is checked when it is read.
-// 5. An error of a view that the manifest on the medium no longer has says so. The writer removes
+// 5. A view of a store in this process pins its checkpoint before anything is read. So its reads
+//    miss nothing until the store is closed, and their errors are not explained by a removal.
+// 6. An error of a view that the manifest on the medium no longer has says so. The writer removes
 //    files only after the manifest that no longer needs them.
 //
 // # Access
-// `store_reader` and `database_reader` are for users. `view` is one shown checkpoint. `source`
-// opens views and replaces them.
+// `store_reader` and `database_reader` are for users, and `kept` leads to them from a store. `view`
+// is one shown checkpoint. `source` opens views and replaces them.
 
 mod database_reader;
+mod kept;
 mod source;
 mod store_reader;
 mod view;

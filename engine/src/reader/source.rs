@@ -2,8 +2,9 @@
 
 use super::view::View;
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::checkpoint::files::manifest::{CheckpointEntry, Manifest};
-use crate::checkpoint::{CheckpointInfo, CheckpointToken};
+use crate::checkpoint::files::manifest::{CheckpointEntry, Manifest, not_kept};
+use crate::checkpoint::files::needs::PinnedCheckpoint;
+use crate::checkpoint::{CheckpointInfo, CheckpointToken, Checkpoints};
 use crate::manifest::contents::numbered;
 use crate::manifest::files;
 use crate::manifest::read::{read_manifest, read_sound_manifest};
@@ -13,7 +14,7 @@ use kvick_io::Directory;
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// The largest number of attempts to show a checkpoint while its files are being removed.
 const ATTEMPTS: u32 = 16;
@@ -24,6 +25,8 @@ pub(super) struct Source {
     template: Opening,
     /// The types of the only table. `None` if the store may have any tables.
     types: Option<TypeNames>,
+    /// The store, if it runs in this process and keeps the files of what is shown.
+    store: Weak<Checkpoints>,
     // Under its lock: the shown checkpoint.
     view: Mutex<Arc<View>>,
     /// Held while a task looks for another checkpoint. It has the newest checkpoint, if that was
@@ -40,15 +43,42 @@ impl Source {
         let template = opening.again();
         let manifest = manifest_in(&*opening.directory).await?;
         let (view, passed_over) = show(&mut opening, types.as_ref(), (manifest, 0)).await?;
+        Ok(Self::new((template, types, Weak::new()), (view, passed_over)))
+    }
+
+    /// Shows a checkpoint that a running store keeps. Its files stay while it is shown.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the store keeps no such checkpoint. Others as for an opening.
+    pub(super) async fn of_store(
+        store: &Arc<Checkpoints>,
+        opening: &Opening,
+        token: CheckpointToken,
+    ) -> Result<Arc<Self>> {
+        let pinned = store.checkpoint_files().pin_files(Some(token.version()));
+        let pinned = pinned.ok_or_else(|| not_kept(token))?;
+        let template = opening.again().for_lean_reader();
+        let view = show_pinned(&mut template.again(), None, (pinned, 0)).await?;
+        Ok(Self::new((template, None, Arc::downgrade(store)), (view, None)))
+    }
+
+    fn new(
+        (template, types, store): (Opening, Option<TypeNames>, Weak<Checkpoints>),
+        (view, passed_over): (View, PassedOver),
+    ) -> Arc<Self> {
         let (view, turn) = (Mutex::new(Arc::new(view)), futures::lock::Mutex::new(passed_over));
-        Ok(Arc::new(Self { template, types, view, turn }))
+        Arc::new(Self { template, types, store, view, turn })
     }
 
     /// Shows the newest checkpoint. Returns whether it is another one than before.
     pub(super) async fn refresh(&self) -> Result<bool> {
         let mut turn = self.turn.lock().await;
         let shown = self.view();
-        let manifest = manifest_in(&*self.template.directory).await?;
+        let pinned = self.running_store().and_then(|it| it.checkpoint_files().pin_files(None));
+        let manifest = match &pinned {
+            Some(pinned) => pinned.manifest().clone(),
+            None => manifest_in(&*self.template.directory).await?,
+        };
         if !shown.is_of(&manifest) {
             let place = self.template.directory.describe();
             return Err(Error::invalid(format!("{place}: there is another store now; open it")));
@@ -60,8 +90,11 @@ impl Source {
         }
         let number = shown.number() + 1;
         let mut opening = self.template.again();
-        let shows = show(&mut opening, self.types.as_ref(), (manifest, number));
-        let (view, passed_over) = shows.await?;
+        let types = self.types.as_ref();
+        let (view, passed_over) = match pinned {
+            Some(pinned) => (show_pinned(&mut opening, types, (pinned, number)).await?, None),
+            None => show(&mut opening, types, (manifest, number)).await?,
+        };
         *turn = passed_over;
         let is_other = view.info().token != shown.info().token;
         *self.locked() = Arc::new(view);
@@ -86,7 +119,8 @@ impl Source {
     #[cold]
     pub(super) async fn explain(&self, view: &View, error: Error) -> Error {
         let may_be_gone = [ErrorKind::Corrupt, ErrorKind::NotFound, ErrorKind::Io];
-        if !may_be_gone.contains(&error.kind()) {
+        let stays = view.is_pinned() && self.running_store().is_some();
+        if stays || !may_be_gone.contains(&error.kind()) {
             return error;
         }
         match manifest_in(&*self.template.directory).await {
@@ -99,6 +133,11 @@ impl Source {
                 unread
             }
         }
+    }
+
+    /// Returns the store that keeps files, until it is closed.
+    fn running_store(&self) -> Option<Arc<Checkpoints>> {
+        self.store.upgrade().filter(|store| store.core().check_read().is_ok())
     }
 
     fn locked(&self) -> MutexGuard<'_, Arc<View>> {
@@ -117,9 +156,7 @@ async fn show(
     let raw = Arc::clone(&opening.directory);
     for _ in 0..ATTEMPTS {
         opening.directory = numbered(&raw, manifest.contents());
-        let context = (opening.handle.clone(), opening.accepts_type_change);
-        let shown = recovery::show(opening, types, manifest.clone()).await;
-        let view = shown.and_then(|opened| View::new(opened, number, (&context.0, context.1)));
+        let view = show_once(opening, types, (manifest.clone(), number), None).await;
         let newest = manifest.checkpoints.last();
         let wanted = opening.token.map(CheckpointToken).or_else(|| token_of(newest));
         if view.as_ref().is_ok_and(|view| Some(view.info().token) == wanted) {
@@ -133,6 +170,29 @@ async fn show(
         manifest = present;
     }
     Err(Error::busy("the writer removes checkpoints faster than a reader can show them"))
+}
+
+/// Shows a checkpoint whose files stay.
+async fn show_pinned(
+    opening: &mut Opening,
+    types: Option<&TypeNames>,
+    (pinned, number): (PinnedCheckpoint, u64),
+) -> Result<View> {
+    let manifest = pinned.manifest().clone();
+    opening.token = manifest.checkpoints.last().map(|entry| entry.token);
+    opening.directory = numbered(&opening.directory, manifest.contents());
+    show_once(opening, types, (manifest, number), Some(pinned)).await
+}
+
+async fn show_once(
+    opening: &mut Opening,
+    types: Option<&TypeNames>,
+    (manifest, number): (Manifest, u64),
+    pinned: Option<PinnedCheckpoint>,
+) -> Result<View> {
+    let (handle, accepts_type_change) = (opening.handle.clone(), opening.accepts_type_change);
+    let opened = recovery::show(opening, types, manifest).await?;
+    View::new(opened, number, (&handle, accepts_type_change), pinned)
 }
 
 /// Returns the manifest of the existing store.

@@ -2,6 +2,7 @@
 
 use crate::base::error::{Error, Result};
 use crate::checkpoint::files::manifest::Manifest;
+use crate::checkpoint::files::needs::PinnedCheckpoint;
 use crate::checkpoint::{CheckpointInfo, CheckpointToken, Checkpoints};
 use crate::compaction::Compaction;
 use crate::database::Database;
@@ -23,6 +24,8 @@ pub(super) struct View {
     salt: u64,
     contents: u64,
     end: u64,
+    /// Keeps the files, if the store runs in this process.
+    pinned: Option<PinnedCheckpoint>,
     // Under its lock: the tables that were asked for, which live as long as the view.
     tables: Mutex<Vec<Arc<TableInner>>>,
 }
@@ -33,6 +36,7 @@ impl View {
         opened: Opened,
         number: u64,
         (handle, accepts_type_change): (&Handle, bool),
+        pinned: Option<PinnedCheckpoint>,
     ) -> Result<Self> {
         let Opened { checkpoints, lock, report, wal: _ } = opened;
         let chosen = report.as_ref().and_then(|report| report.chosen);
@@ -57,7 +61,8 @@ impl View {
             reopening: None,
         };
         let database = Database::new(Arc::new(lifecycle));
-        Ok(Self { number, database, info, salt, contents, end, tables: Mutex::default() })
+        let tables = Mutex::default();
+        Ok(Self { number, database, info, salt, contents, end, pinned, tables })
     }
 
     /// Returns the number of the view among those of its reader.
@@ -75,6 +80,11 @@ impl View {
 
     pub(super) fn report(&self) -> &RecoveryReport {
         self.database.recovery().expect("a view was restored")
+    }
+
+    /// Returns whether the files stay while this is shown, until the store is closed.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pinned.is_some()
     }
 
     /// Returns whether `manifest` is of the same store and still has the checkpoint.

@@ -8,7 +8,7 @@ use crate::checkpoint::files::manifest::{CheckpointEntry, IndexImage, Manifest};
 use crate::config::index_sizes::IndexSizes;
 use crate::config::{ByteSize, Geometry};
 use crate::hash_index::HashIndex;
-use crate::hybrid_log::{HybridLog, Life, LogExtent};
+use crate::hybrid_log::{HybridLog, LEAST_FRAMES, Life, LogExtent};
 
 impl Opening {
     /// Returns the extent of the log of a checkpoint, with about `frames` pages in memory.
@@ -26,7 +26,7 @@ impl Opening {
         let is_strong = record.durability == Durability::PowerCut || self.reads_only;
         let flushed = if is_strong { record.flushed } else { 0 };
         let marks = [record.begin, flushed, record.end].map(Address::new);
-        let frames = frames.min(geometry.frames);
+        let frames = if self.is_lean { LEAST_FRAMES } else { frames.min(geometry.frames) };
         let extent = LogExtent::within(marks, geometry.page_bits, frames);
         if !self.reads_only {
             return Ok(extent);

@@ -121,6 +121,8 @@ pub(crate) struct Opening {
     pub(crate) accepts_type_change: bool,
     /// Whether nothing is written: the opening is of a reader, beside a writer or without one.
     pub(crate) reads_only: bool,
+    /// Whether a reader keeps only the pages in memory that the log itself lacks.
+    pub(crate) is_lean: bool,
     pub(crate) on_progress: Option<Arc<OnProgress>>,
 }
 

@@ -7,9 +7,10 @@ use super::{INSPECT, Opened, Opening, RecoveryReport, TypeNames};
 use crate::base::error::{Error, Result};
 use crate::checkpoint::files::manifest::{CheckpointEntry, Manifest};
 use crate::checkpoint::{CheckpointToken, Checkpoints, Schedule};
-use crate::config::{DurableBy, Geometry};
+use crate::config::{DurableBy, Geometry, largest_memory};
 use crate::store::sessions::table::SessionTable;
 use kvick_io::Lock;
+use kvick_io::wrap::ReadOnly;
 use std::sync::Arc;
 
 /// The lock of a reader, which locks nothing.
@@ -41,6 +42,16 @@ impl Opening {
         let config = self.config.with_disk(None).with_cache(false).with_space_ratio(None);
         let config = config.with_durability(DurableBy::Checkpoint);
         Self { config, reads_only: true, ..self }
+    }
+
+    /// Returns this opening for a reader in the process of its writer. It takes no more memory than
+    /// it must, so its limit is the highest that the writer may have.
+    pub(crate) fn for_lean_reader(self) -> Self {
+        let directory = Arc::new(ReadOnly::new(Arc::clone(&self.directory)));
+        let most = largest_memory(&self.config);
+        let reader = self.for_reader();
+        let config = reader.config.with_memory(most).with_memory_max(most);
+        Self { config, directory, is_lean: true, ..reader }
     }
 
     /// Returns the same opening, of the newest checkpoint and without a report of progress.

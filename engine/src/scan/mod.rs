@@ -28,6 +28,10 @@
 //! leaked one keeps the space of dead records for ever. [`scan_from`](crate::FasterKv::scan_from)
 //! continues from the cursor of a scan that has expired.
 //!
+//! # An older moment
+//! [`at`](crate::FasterKv::at) shows a kept checkpoint, which can be scanned in the same way. Its
+//! scans hold nothing up, but its files stay.
+//!
 //! # Cancel safety
 //! A scan can be dropped at any time. A call of `next` that is dropped loses no record.
 

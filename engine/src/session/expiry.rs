@@ -166,7 +166,8 @@ impl<K: Key + ?Sized, V: Expires + ?Sized, P: Place> Session<K, V, P> {
     /// The errors of [`read`](Self::read) and [`upsert`](Self::upsert).
     ///
     /// # Cancel safety
-    /// Takes effect in the poll that makes it ready, or not at all.
+    /// Takes effect in the poll that makes it ready, or not at all. One that waits until it is
+    /// [durable](crate::Config::acknowledge) may have taken effect.
     pub fn update_with<'a, F, R>(
         &'a mut self,
         key: &'a K::Item,

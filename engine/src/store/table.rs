@@ -111,8 +111,9 @@ impl TableInner {
         if self.word() == DROPPED { Err(self.dropped()) } else { Ok(()) }
     }
 
+    /// Returns the error of operations on a table that was dropped.
     #[cold]
-    fn dropped(&self) -> Error {
+    pub(crate) fn dropped(&self) -> Error {
         let name = &self.name;
         Error::invalid(format!("table `{name}` was dropped; open another table of the store"))
     }

@@ -15,7 +15,7 @@
 //!    the manifest before it, until `manifest` is durable. The holder of the lock may remove
 //!    debris, except the files of pinned checkpoints (`needs`).
 
-use super::manifest::{CheckpointEntry, Manifest};
+use super::manifest::{CheckpointEntry, Manifest, WalPlace};
 use super::needs::{Needs, PinnedCheckpoint, Pins};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
@@ -220,10 +220,26 @@ impl CheckpointFiles {
     /// Pins a checkpoint that the store keeps, so that its files stay.
     pub(crate) fn pin(&self, token: u64) -> Option<PinnedCheckpoint> {
         let manifest = self.manifest();
+        self.pin_in(&manifest, token, manifest.wal_place(token))
+    }
+
+    /// As [`pin`](Self::pin), without the changes after it in the write-ahead log. `None` is the
+    /// newest checkpoint.
+    pub(crate) fn pin_files(&self, token: Option<u64>) -> Option<PinnedCheckpoint> {
+        let manifest = self.manifest();
+        let newest = || manifest.checkpoints.last().map(|entry| entry.token);
+        self.pin_in(&manifest, token.or_else(newest)?, None)
+    }
+
+    fn pin_in(
+        &self,
+        manifest: &Manifest,
+        token: u64,
+        place: Option<WalPlace>,
+    ) -> Option<PinnedCheckpoint> {
         let only = manifest.with_only(token)?;
         // Under the lock of the manifest. A task that removes files looks for pins only after the
         // manifest without the checkpoint has replaced this one.
-        let place = manifest.wal_place(token);
         Some(PinnedCheckpoint::new(Arc::clone(&self.pins), only, place))
     }
 

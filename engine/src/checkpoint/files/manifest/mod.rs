@@ -11,7 +11,7 @@ mod table_format;
 mod tests;
 
 pub(crate) use entry::{BlockFile, CheckpointEntry, IndexImage, Kind, PartFile, PointFile};
-pub(in crate::checkpoint) use removal::not_kept;
+pub(crate) use removal::not_kept;
 pub(crate) use store_format::StoreFormat;
 pub(crate) use table_format::TableFormat;
 

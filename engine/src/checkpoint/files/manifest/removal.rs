@@ -51,7 +51,7 @@ impl Manifest {
 
 /// Returns the error of a checkpoint that the store does not have.
 #[cold]
-pub(in crate::checkpoint) fn not_kept(token: CheckpointToken) -> Error {
+pub(crate) fn not_kept(token: CheckpointToken) -> Error {
     let what = "the store keeps no such one; `checkpoints()` lists them";
     Error::invalid(format!("checkpoint {token}: {what}"))
 }
