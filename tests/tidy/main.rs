@@ -18,10 +18,11 @@ use sources::{
 };
 
 /// The only files with unsafe code. A new entry is a decision, not a convenience.
-const UNSAFE_FILES: [&str; 16] = [
+const UNSAFE_FILES: [&str; 17] = [
     "benches/versus/src/disk/raw.rs",
     "benches/versus/src/words.rs",
     "engine/src/epoch/fence.rs",
+    "engine/src/hash_index/line/search.rs",
     "engine/src/hybrid_log/pages/frames.rs",
     "engine/src/hybrid_log/pages/memory.rs",
     "engine/src/base/memory.rs",

@@ -34,36 +34,51 @@ const _: () = assert!(HELD ^ OCCUPIED ^ TAG ^ UNITS == u64::MAX, "each bit has o
 #[repr(transparent)]
 pub(crate) struct HashBucketEntry(u64);
 
-/// The tag of a hash, in its place in a word.
+/// The tag of a hash: the bits above the address in a complete entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
-pub(super) struct Tag(u64);
+pub(super) struct Tag(u32);
+
+const OCCUPIED_TAG: u32 = (OCCUPIED >> ADDRESS_UNIT_BITS) as u32;
+const TAG_MASK: u32 = (1 << TAG_BITS) - 1;
 
 impl Tag {
     /// Returns the tag that begins at bit `first` of a hash.
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "a tag has fewer bits")]
     pub(super) fn of(hash: u64, first: u32) -> Self {
         debug_assert!(first <= ADDRESS_UNIT_BITS, "the first bit of tags is {first}");
-        Self(OCCUPIED | hash << (ADDRESS_UNIT_BITS - first) & TAG)
+        Self((hash >> first) as u32 & TAG_MASK | OCCUPIED_TAG)
     }
 
     /// Returns the line of a bucket that is searched first: 0 or 1.
     #[inline(always)]
     pub(super) fn line(self) -> usize {
-        (self.0 >> (ADDRESS_UNIT_BITS + TAG_BITS - 1) & 1) as usize
+        (self.0 >> (TAG_BITS - 1) & 1) as usize
     }
 
-    /// Returns the word that is XORed with each word of a line, to find the entry of this tag. It
-    /// leaves the bare address of that entry.
+    /// Returns the bits in their place in a word. XOR with them leaves the bare address of an entry
+    /// of this tag.
     #[inline(always)]
     pub(super) fn pattern(self) -> u64 {
+        u64::from(self.0) << ADDRESS_UNIT_BITS
+    }
+
+    /// The number of bits in the upper half of a word that belong to the address.
+    #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
+    pub(super) const SHIFT_IN_UPPER_HALF: u32 = ADDRESS_UNIT_BITS - u32::BITS;
+
+    /// Returns the bits of a complete entry above the address.
+    #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
+    #[inline(always)]
+    pub(super) fn upper_bits(self) -> u32 {
         self.0
     }
 
-    /// Returns the entry of this tag, if `difference` is the XOR of the pattern and the entry.
+    /// Returns whether `word` is the complete entry of this tag.
     #[inline(always)]
-    pub(super) fn matched(self, difference: u64) -> Option<HashBucketEntry> {
-        (difference <= UNITS).then_some(HashBucketEntry(self.0 | difference))
+    pub(super) fn is_of(self, word: u64) -> bool {
+        word >> ADDRESS_UNIT_BITS == u64::from(self.0)
     }
 }
 
@@ -75,7 +90,7 @@ impl HashBucketEntry {
     pub(super) fn new(tag: Tag, address: Address) -> Self {
         debug_assert!(address.units() <= UNITS, "the tail of a store ends before");
         debug_assert!(address != Address::NONE, "a used entry leads somewhere");
-        Self(tag.0 | address.units())
+        Self(tag.pattern() | address.units())
     }
 
     /// Returns the tentative entry of a tag.
@@ -130,7 +145,7 @@ impl HashBucketEntry {
     /// Returns the tag of an occupied slot.
     #[inline(always)]
     pub(super) fn tag(self) -> Tag {
-        Tag(self.0 & (OCCUPIED | TAG))
+        Tag(((self.0 & (OCCUPIED | TAG)) >> ADDRESS_UNIT_BITS) as u32)
     }
 
     /// Returns the bits of the tag as a number.
@@ -188,10 +203,7 @@ mod tests {
 
     #[test]
     fn a_pattern_matches_its_tag_alone() {
-        let found = |word: HashBucketEntry, tag| {
-            let tag = Tag::of(tag, 0);
-            tag.matched(word.raw() ^ tag.pattern())
-        };
+        let found = |word: HashBucketEntry, tag| Tag::of(tag, 0).is_of(word.raw()).then_some(word);
         let entry = entry(7, 64);
         assert_eq!(found(entry, 7), Some(entry));
         assert_eq!(found(entry, 6), None);

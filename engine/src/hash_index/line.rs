@@ -13,11 +13,12 @@
 //! is frozen while a step works on the bucket. The links of overflow lines have version 0; they are
 //! frozen permanently when the line is taken out of its bucket. Bit 62 tells a link from an entry.
 
+mod search;
+
 use super::entry::{HashBucketEntry, Tag};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
+pub(super) use search::LINE_WORDS;
 
-/// The words of a line. A model has few, so that a checker finishes.
-pub(super) const LINE_WORDS: usize = if cfg!(loom) { 2 } else { 8 };
 /// The position of the link, in lines that have one.
 const LINK: usize = LINE_WORDS - 1;
 
@@ -92,17 +93,9 @@ impl<'i> Line<'i> {
     }
 
     /// Returns the complete entry of `tag`, if this line holds it.
-    ///
-    /// The matching slot cannot be predicted, so there is no branch per slot. XOR with the pattern
-    /// leaves the bare address of the matching entry, the smallest number in the line. Other tags,
-    /// free and held slots, and a link leave a number above all addresses.
     #[inline(always)]
     pub(super) fn find(self, tag: Tag) -> Option<HashBucketEntry> {
-        let smallest = self.words.iter().fold(u64::MAX, |smallest, word| {
-            // Acquire: pairs with the Release of the CAS that linked the record.
-            smallest.min(word.load(Ordering::Acquire) ^ tag.pattern())
-        });
-        tag.matched(smallest)
+        search::find(self.words, tag)
     }
 
     /// Returns the entry of `tag` even while it is frozen, as it was before.

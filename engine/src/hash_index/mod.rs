@@ -342,9 +342,9 @@ impl HashIndex {
     #[inline(always)]
     fn line(&self, bucket: u64, parity: usize) -> Line<'_> {
         let bucket = usize::try_from(bucket).expect("buckets are in memory");
-        let start = (bucket * BUCKET_LINES + parity) * LINE_WORDS;
-        let words = self.words[start..].first_chunk().expect("the table holds whole lines");
-        Line::new(words, parity == 1)
+        // One check of bounds for the whole line.
+        let (lines, _) = self.words.as_chunks::<LINE_WORDS>();
+        Line::new(&lines[bucket * BUCKET_LINES + parity], parity == 1)
     }
 
     /// Searches the second line of a bucket, its overflow lines, and then the whole bucket.
