@@ -25,11 +25,10 @@ impl Fences {
     /// Runs between announcing an epoch and reading. Pairs with `heavy`.
     #[inline(always)]
     pub(super) fn light(self) {
-        if self.asymmetric {
-            compiler_fence(Ordering::SeqCst);
-        } else {
+        if !self.asymmetric {
             fence(Ordering::SeqCst);
         }
+        compiler_fence(Ordering::SeqCst);
     }
 
     /// Runs between publishing a change and scanning for participants that may miss it. Pairs with

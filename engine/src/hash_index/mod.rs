@@ -213,6 +213,26 @@ impl HashIndex {
         (!observed.is_free()).then_some(FoundEntry { hash, observed })
     }
 
+    /// Searches like `find`, in the lines of the bucket as they are at this moment. So it may miss
+    /// an entry that a step moves.
+    #[inline(always)]
+    pub(crate) fn find_at_once(&self, hash: KeyHash) -> Option<FoundEntry> {
+        let (bucket, tag) = (self.bucket(hash), self.tag(hash));
+        let found = self.line(bucket, tag.line()).find(tag);
+        let observed = found.or_else(|| self.find_in_further_lines(tag, bucket))?;
+        Some(FoundEntry { hash, observed })
+    }
+
+    /// Returns the address to which `find_at_once` leads, or `NONE`.
+    #[inline(always)]
+    pub(crate) fn newest_at_once(&self, hash: KeyHash) -> Address {
+        let (bucket, tag) = (self.bucket(hash), self.tag(hash));
+        match self.line(bucket, tag.line()).find(tag) {
+            Some(observed) => observed.address(),
+            None => self.newest_in_further_lines(tag, bucket),
+        }
+    }
+
     /// Returns the entry of `hash`, and makes it if there is none. A new entry has the address
     /// `UNSET`.
     ///
@@ -351,10 +371,20 @@ impl HashIndex {
     #[inline(never)]
     fn find_further(&self, hash: KeyHash, bucket: u64) -> HashBucketEntry {
         let tag = self.tag(hash);
-        let second = self.line(bucket, tag.line() ^ 1).find(tag);
-        let found =
-            second.or_else(|| self.overflow_of(bucket).find_map(|(_, line)| line.find(tag)));
+        let found = self.find_in_further_lines(tag, bucket);
         found.unwrap_or_else(|| self.find_anywhere(hash, tag))
+    }
+
+    #[inline(never)]
+    fn newest_in_further_lines(&self, tag: Tag, bucket: u64) -> Address {
+        self.find_in_further_lines(tag, bucket).map_or(Address::NONE, HashBucketEntry::address)
+    }
+
+    /// Searches the second line of a bucket, and its overflow lines.
+    #[inline]
+    fn find_in_further_lines(&self, tag: Tag, bucket: u64) -> Option<HashBucketEntry> {
+        let second = self.line(bucket, tag.line() ^ 1).find(tag);
+        second.or_else(|| self.overflow_of(bucket).find_map(|(_, line)| line.find(tag)))
     }
 
     /// Searches the whole bucket, again if a step changes it meanwhile.

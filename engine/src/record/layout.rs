@@ -135,6 +135,12 @@ impl Layout {
         Extents { key, capacity }
     }
 
+    /// Returns the number of words of every record, if all have the same.
+    #[inline(always)]
+    pub(crate) const fn fixed_words(self) -> Option<usize> {
+        if self.has_extents() { None } else { Some(self.record_bytes(self.extents(0, 0)) / WORD) }
+    }
+
     /// Returns the number of bytes from the start of a record that show its extent.
     pub(crate) const fn header_bytes(self) -> usize {
         self.key_index() * WORD

@@ -87,6 +87,10 @@ impl<'g> RecordRef<'g> {
         debug_assert_eq!(length, key.len(), "keys of a fixed width");
         let stored = &self.words[layout.key_index()..][..words(length)];
         // Relaxed: keys never change once a record is linked.
+        if length > 0 && length <= WORD {
+            // The usual keys, for which the iterators below are much code.
+            return stored[0].load(Ordering::Relaxed) == padded_word(&key[..length]);
+        }
         stored
             .iter()
             .zip(word_chunks(key))
@@ -250,14 +254,20 @@ fn write_words(target: &[AtomicU64], bytes: &[u8]) {
 /// Returns the words of `bytes`, the last padded with zeros.
 #[inline(always)]
 fn word_chunks(bytes: &[u8]) -> impl Iterator<Item = u64> {
-    bytes.chunks(WORD).map(|chunk| match chunk.try_into() {
+    bytes.chunks(WORD).map(padded_word)
+}
+
+/// Returns the word of at most 8 bytes, padded with zeros.
+#[inline(always)]
+fn padded_word(chunk: &[u8]) -> u64 {
+    match chunk.try_into() {
         Ok(whole) => u64::from_le_bytes(whole),
         Err(_) => {
             let mut padded = [0; WORD];
             padded[..chunk.len()].copy_from_slice(chunk);
             u64::from_le_bytes(padded)
         }
-    })
+    }
 }
 
 /// Returns a word of some bytes of the log.

@@ -113,18 +113,29 @@ impl ExecutionContext {
             self.turn_to(table);
         }
         let Self { participant, scratch, counters, serial, ledger, .. } = self;
-        participant.protected(|guard| {
-            let pending = &NOTHING_PENDING;
-            body(OperationContext {
-                guard,
-                counters,
-                serial,
-                ledger,
-                scratch,
-                pending,
-                deferred: None,
-            })
-        })
+        let pending = &NOTHING_PENDING;
+        // Inlined as every closure on the way of a hit: an attempt is one stretch of code.
+        participant.protected(
+            #[inline(always)]
+            |guard| {
+                let deferred = None;
+                body(OperationContext {
+                    guard,
+                    counters,
+                    serial,
+                    ledger,
+                    scratch,
+                    pending,
+                    deferred,
+                })
+            },
+        )
+    }
+
+    /// Returns whether the counters of this table are the present ones.
+    #[inline(always)]
+    pub(crate) fn is_on(&self, table: TableNumber) -> bool {
+        self.table == table
     }
 
     /// Runs `body` protected, for work that counts nothing.
@@ -153,8 +164,20 @@ impl ExecutionContext {
             self.until_yield -= keys;
             return false;
         }
-        self.until_yield = every.saturating_sub(1);
+        self.until_yield = turn(every);
         every > 0
+    }
+
+    /// Returns whether `should_yield` would return false for one more key.
+    #[inline(always)]
+    pub(crate) fn is_in_turn(&self) -> bool {
+        self.until_yield > 0
+    }
+
+    /// Counts one key of a task that is in its turn.
+    #[inline(always)]
+    pub(crate) fn count_key(&mut self) {
+        self.until_yield -= 1;
     }
 
     /// Returns whether writes are ready when they are durable.
@@ -210,6 +233,13 @@ impl Drop for ExecutionContext {
     }
 }
 
+/// Returns the number of keys until the next yield, after the first key of a turn of `every` keys.
+/// A task that need not yield has turns as long as there are.
+#[inline(always)]
+fn turn(every: u32) -> u32 {
+    every.wrapping_sub(1)
+}
+
 /// All seats of a store, for statistics.
 #[derive(Debug, Default)]
 pub(crate) struct ContextRegistry {
@@ -241,7 +271,7 @@ impl ContextRegistry {
         ExecutionContext {
             participant: epoch.register(),
             scratch: Scratch::default(),
-            until_yield: yield_every,
+            until_yield: turn(yield_every).saturating_add(1),
             is_durable: false,
             place,
             table,

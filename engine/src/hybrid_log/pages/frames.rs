@@ -23,7 +23,7 @@
 use super::limit::FrameLimit;
 use crate::base::address::Address;
 use crate::base::memory::{WordMemory, as_bytes, prefetch};
-use crate::record::{RecordRef, WORD};
+use crate::record::{Layout, RecordRef, WORD};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::ops::Range;
 
@@ -32,6 +32,8 @@ use std::ops::Range;
 pub(crate) struct Frames {
     // Fixed after creation; its words change by the rules of their records.
     words: WordMemory,
+    /// The bits of a word number that count in the ring.
+    ring_mask: usize,
     page_bits: u32,
     page_words: usize,
     // Any thread, atomic.
@@ -71,13 +73,31 @@ impl Frames {
         let reserved = reserved.min(ring);
         assert!(capacity <= 1 << page_bits, "a frame holds the records of a page: {capacity}");
         let page_words = usize::try_from(capacity).expect("a page fits") / WORD;
-        Ok(Self { words, page_bits, page_words, limit: FrameLimit::new(limit, reserved) })
+        assert!(words.len().is_power_of_two(), "a ring has 2^n words");
+        let (ring_mask, limit) = (words.len() - 1, FrameLimit::new(limit, reserved));
+        Ok(Self { words, ring_mask, page_bits, page_words, limit })
     }
 
     /// Returns the record at `address`, with the rest of its page.
     #[inline(always)]
     pub(crate) fn record(&self, address: Address) -> RecordRef<'_> {
         RecordRef::new(self.words_from(address))
+    }
+
+    /// Returns the record of this layout at `address`. It ends with the record, and not with its
+    /// page, if all records of the layout have the same length. Returns `None` if the ring has no
+    /// room for it. Then the record is shorter, and of another layout.
+    #[inline(always)]
+    pub(crate) fn record_of(&self, layout: Layout, address: Address) -> Option<RecordRef<'_>> {
+        // One check of bounds for all fields.
+        let words = match layout.fixed_words() {
+            Some(words) => {
+                let start = self.index(address);
+                self.words.get(start..start + words)?
+            }
+            None => self.words_from(address),
+        };
+        Some(RecordRef::new(words))
     }
 
     /// Prefetches the cache line of the record at `address`.
@@ -195,8 +215,7 @@ impl Frames {
     #[expect(clippy::cast_possible_truncation, reason = "an offset in the ring fits in memory")]
     fn index(&self, address: Address) -> usize {
         debug_assert!(address.raw().is_multiple_of(WORD as u64), "records are aligned");
-        // The ring has `2^n` words.
-        (address.raw() >> WORD.ilog2()) as usize & (self.words.len() - 1)
+        (address.raw() >> WORD.ilog2()) as usize & self.ring_mask
     }
 }
 

@@ -74,6 +74,12 @@ impl Pages {
         self.marks.region(address)
     }
 
+    /// Returns whether the record at an address is mutable while `_guard` lives.
+    #[inline(always)]
+    pub(crate) fn is_mutable(&self, address: Address, _guard: &Guard<'_>) -> bool {
+        address >= self.marks.read_only.effective()
+    }
+
     /// Returns the head. This guard protects no memory below it.
     #[inline(always)]
     pub(crate) fn head(&self, _guard: &Guard<'_>) -> Address {
@@ -100,6 +106,19 @@ impl Pages {
     pub(crate) fn record<'g>(&'g self, address: Address, _guard: &'g Guard<'_>) -> RecordRef<'g> {
         debug_assert!(address >= self.marks.safe_head.load(), "{address:?} is in memory");
         self.frames.record(address)
+    }
+
+    /// Returns the record at an address at or above the head, as a record of this layout. `None` is
+    /// no record of the layout.
+    #[inline(always)]
+    pub(crate) fn record_of<'g>(
+        &'g self,
+        layout: Layout,
+        address: Address,
+        _guard: &'g Guard<'_>,
+    ) -> Option<RecordRef<'g>> {
+        debug_assert!(address >= self.marks.safe_head.load(), "{address:?} is in memory");
+        self.frames.record_of(layout, address)
     }
 
     /// Prefetches the cache line of a record if it is in memory.

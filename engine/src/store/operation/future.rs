@@ -1,14 +1,16 @@
 //! The future of one operation.
 //!
-//! The first poll makes one attempt, and is ready if the record is in memory. Then it allocates
-//! nothing and keeps nothing. Otherwise the attempt returns the reason that blocks it, and a boxed
-//! future waits for the end of that. The next attempt starts from the index again, with the results
-//! of the wait. A durable write that has taken effect waits for a commit at last.
+//! The first poll is ready if the operation is a [hit](crate::store::record::hit). Else it makes
+//! one general attempt, and is ready if the record is in memory. Then it has allocated nothing and
+//! keeps nothing. Otherwise the attempt returns the reason that blocks it, and a boxed future waits
+//! for the end of that. The next attempt starts from the index again, with the results of the wait.
+//! A durable write that has taken effect waits for a commit at last.
 //!
 //! # Cancel safety
 //! Between attempts an operation holds only addresses and owned bytes. An operation that is dropped
 //! before a successful attempt leaves no trace; a leaked operation delays no task.
 
+use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::codec::Key;
 use crate::store::context::OperationContext;
@@ -39,6 +41,20 @@ pub(crate) trait Operation {
         tools: OperationContext<'_>,
     ) -> Result<Attempt<Self::Output>>;
 
+    /// Whether it may be a hit.
+    const HITS: bool = false;
+
+    /// Does the operation if it is a [hit](crate::store::record::hit). Otherwise it returns `None`,
+    /// and the general attempt begins anew.
+    #[inline(always)]
+    fn hit(
+        &mut self,
+        _core: TableRef<'_>,
+        _tools: &OperationContext<'_>,
+    ) -> Option<Result<Self::Output>> {
+        None
+    }
+
     /// Returns the encoded key, for comparison with records on the device.
     fn key(&self) -> Result<Vec<u8>>;
 }
@@ -47,6 +63,18 @@ pub(crate) trait Operation {
 pub(crate) trait BlindWrite<'k, K: Key + ?Sized + 'k>: Operation + Sized {
     /// Returns the key.
     fn key_item(&self) -> &'k K::Item;
+
+    /// Does the operation if it is a [hit](crate::store::record::hit), in the chain that begins at
+    /// `newest`.
+    #[inline(always)]
+    fn hit_at(
+        &self,
+        _core: TableRef<'_>,
+        (_key, _newest): (&[u8], Address),
+        _tools: &OperationContext<'_>,
+    ) -> Option<Result<Self::Output>> {
+        None
+    }
 
     /// Tries like [`attempt`](Operation::attempt), with the key encoded and hashed.
     fn attempt_hashed(
@@ -169,6 +197,19 @@ impl<'a, T> Attempts<'a, T> {
     #[inline(always)]
     pub(crate) fn try_now<O: Operation>(&mut self, operation: &mut O) -> Option<Result<O::Output>> {
         debug_assert_eq!((self.progress, self.is_durable), (Progress::Fresh, false));
+        if O::HITS
+            && let Some(answer) = self.access.hit(
+                #[inline(always)]
+                |core, tools| operation.hit(core, tools),
+            )
+        {
+            return Some(answer);
+        }
+        self.try_slow(operation)
+    }
+
+    #[inline(never)]
+    fn try_slow<O: Operation>(&mut self, operation: &mut O) -> Option<Result<O::Output>> {
         match self.attempt_fresh(operation) {
             Ok(Attempt::Done(output)) => Some(Ok(output)),
             Ok(Attempt::Blocked(_)) => None,
@@ -193,16 +234,34 @@ impl<'a, T> Attempts<'a, T> {
         operation: &mut O,
         context: &mut Context<'_>,
     ) -> Poll<Result<O::Output>> {
-        if self.cold.is_some() || !self.access.is_seated() {
-            // The result is split and rebuilt. So this call does not write to the memory in which
-            // the fast path leaves its answer.
-            return match self.poll_slow(operation, context) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(Ok(output)) => Poll::Ready(Ok(output)),
-                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            };
+        if O::HITS
+            && let Some(answer) = self.poll_hit(operation)
+        {
+            return Poll::Ready(answer);
         }
-        self.poll_fresh(operation, context)
+        // The result is split and rebuilt. So this call does not write to the memory in which a hit
+        // leaves its answer.
+        match self.poll_slow(operation, context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(output)) => Poll::Ready(Ok(output)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// Polls an operation for the first time. Returns its answer if it is a hit.
+    #[inline(always)]
+    fn poll_hit<O: Operation>(&mut self, operation: &mut O) -> Option<Result<O::Output>> {
+        if self.progress != Progress::Fresh || O::WRITES && self.is_durable {
+            return None;
+        }
+        let answer = self.access.hit_in_turn(
+            #[inline(always)]
+            |core, tools| operation.hit(core, tools),
+        )?;
+        self.progress = Progress::Finished;
+        // It has not waited. Said here, so that the drop that follows needs no test.
+        std::mem::forget(self.cold.take());
+        Some(answer)
     }
 
     #[inline(always)]
@@ -225,21 +284,13 @@ impl<'a, T> Attempts<'a, T> {
         }
         match self.attempt_fresh(operation) {
             Ok(Attempt::Done(output)) if O::WRITES && self.is_durable => {
-                match self.poll_done::<O>(output, context) {
-                    Poll::Pending => Poll::Pending,
-                    Poll::Ready(Ok(output)) => Poll::Ready(Ok(output)),
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                }
+                self.poll_done::<O>(output, context)
             }
             Ok(Attempt::Done(output)) => {
                 self.progress = Progress::Finished;
                 Poll::Ready(Ok(output))
             }
-            Ok(Attempt::Blocked(blocked)) => match self.poll_blocked(operation, blocked, context) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(Ok(output)) => Poll::Ready(Ok(output)),
-                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            },
+            Ok(Attempt::Blocked(blocked)) => self.poll_blocked(operation, blocked, context),
             Err(error) => {
                 self.progress = Progress::Finished;
                 Poll::Ready(Err(error))
@@ -247,7 +298,7 @@ impl<'a, T> Attempts<'a, T> {
         }
     }
 
-    /// Polls an operation that is suspended or has a pooled seat.
+    /// Polls an operation that is no hit, has been polled before, or has a pooled seat.
     #[inline(never)]
     fn poll_slow<O: Operation<Output: Held<T>>>(
         &mut self,
@@ -379,8 +430,9 @@ impl<'a, T> Attempts<'a, T> {
 impl<T> Drop for Attempts<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(cold) = self.cold.take() {
-            drop_cold(cold);
+        // A test before the take, which would write at the end of each operation.
+        if self.cold.is_some() {
+            drop_cold(self.cold.take());
         }
     }
 }
@@ -389,7 +441,7 @@ impl<T> Drop for Attempts<'_, T> {
 /// comparison.
 #[cold]
 #[inline(never)]
-fn drop_cold<T>(cold: Box<Cold<'_, T>>) {
+fn drop_cold<T>(cold: Option<Box<Cold<'_, T>>>) {
     drop(cold);
 }
 

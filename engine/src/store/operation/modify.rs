@@ -23,6 +23,7 @@
 mod copies;
 #[cfg(all(test, not(loom)))]
 mod expiry_tests;
+mod hit;
 mod long_values;
 mod removal;
 
@@ -46,8 +47,10 @@ use crate::store::record::append::{Link, append_record, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::entry::{UnwrittenKey, entry_of};
 use crate::store::record::find::{InMemory, RecordSource, find_record};
+use crate::store::record::hit::may_hit;
 use crate::store::table::{TableInner, TableRef};
 use crate::store::wal::{KeyChange, TakesEffect, logged, logged_step};
+pub(in crate::store) use hit::modify_hit;
 use kvick_io::sync::atomic::Ordering;
 use long_values::{long_put, scattered, too_long};
 use std::marker::PhantomData;
@@ -81,6 +84,22 @@ impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, 
             Attempt::Done(wrote) => Attempt::Done(self.change.answer(wrote)),
             Attempt::Blocked(blocked) => Attempt::Blocked(blocked),
         })
+    }
+
+    const HITS: bool = may_hit(layout::<K, V>()) && !C::REMOVES;
+
+    #[inline(always)]
+    fn hit(
+        &mut self,
+        core: TableRef<'_>,
+        tools: &OperationContext<'_>,
+    ) -> Option<Result<C::Output>> {
+        let bytes = encode_key::<K>(self.key).ok()?;
+        let key = hashed::<K>(core, bytes.as_ref()).ok()?;
+        let newest = core.index.newest_at_once(key.hash);
+        let found = (key.bytes, newest);
+        let wrote = modify_hit::<K, V, C>(core, found, &mut self.change, tools)?;
+        Some(wrote.map(|wrote| self.change.answer(wrote)))
     }
 
     fn key(&self) -> Result<Vec<u8>> {

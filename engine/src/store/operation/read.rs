@@ -1,5 +1,6 @@
 //! Read: returns the value of the newest record.
 
+mod hit;
 mod promotion;
 
 use crate::base::address::Address;
@@ -19,8 +20,10 @@ use crate::store::record::encoding::{
     decode_boxed, decode_value, encode_key, owned_key, view_value,
 };
 use crate::store::record::find::{InMemory, RecordSource, find_record};
+use crate::store::record::hit::may_hit;
 use crate::store::record::pieces::is_cut;
 use crate::store::table::TableRef;
+pub(in crate::store) use hit::read_hit;
 use kvick_io::sync::atomic::Ordering;
 use promotion::promote;
 use std::marker::PhantomData;
@@ -174,6 +177,21 @@ impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K,
         let newest = core.index.find(key.hash).map_or(Address::NONE, |entry| entry.address());
         let moment = Moment::new(core);
         read_from::<K, V, R>(core, (key.bytes, newest), &mut self.reader, tools, &moment)
+    }
+
+    const HITS: bool = may_hit(layout::<K, V>()) && R::LOOKS && R::COUNTS;
+
+    #[inline(always)]
+    fn hit(
+        &mut self,
+        core: TableRef<'_>,
+        tools: &OperationContext<'_>,
+    ) -> Option<Result<Self::Output>> {
+        core.check_read().ok()?;
+        let bytes = encode_key::<K>(self.key).ok()?;
+        let key = hashed::<K>(core, bytes.as_ref()).ok()?;
+        let newest = core.index.newest_at_once(key.hash);
+        read_hit::<K, V, R>(core, (key.bytes, newest), &mut self.reader, tools)
     }
 
     fn key(&self) -> Result<Vec<u8>> {

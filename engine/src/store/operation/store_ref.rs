@@ -68,12 +68,6 @@ impl<'a> StoreRef<'a> {
         self.table.with_store()
     }
 
-    /// Returns whether the access has a seat of its own.
-    #[inline(always)]
-    pub(crate) fn is_seated(&self) -> bool {
-        self.seat.is_some()
-    }
-
     /// Runs `body` protected.
     #[inline(always)]
     pub(crate) fn protected<R>(
@@ -82,9 +76,39 @@ impl<'a> StoreRef<'a> {
     ) -> R {
         let core = self.core();
         match &mut self.seat {
-            Some(seat) => seat.protected(core.table.number, |tools| body(core, tools)),
+            Some(seat) => seat.protected(
+                core.table.number,
+                #[inline(always)]
+                |tools| body(core, tools),
+            ),
             None => pooled(core, body),
         }
+    }
+
+    /// Runs `body` protected if the access has a seat of its own, whose last operation was on the
+    /// same table.
+    #[inline(always)]
+    pub(crate) fn hit<R>(
+        &mut self,
+        body: impl FnOnce(TableRef<'_>, &OperationContext<'_>) -> Option<R>,
+    ) -> Option<R> {
+        let core = self.core();
+        seat_hit(core, self.seat.as_deref_mut()?, body)
+    }
+
+    /// As [`hit`](Self::hit), if the task is in its turn. Counts the key of an answer.
+    #[inline(always)]
+    pub(crate) fn hit_in_turn<R>(
+        &mut self,
+        body: impl FnOnce(TableRef<'_>, &OperationContext<'_>) -> Option<R>,
+    ) -> Option<R> {
+        let (core, seat) = (self.core(), self.seat.as_deref_mut()?);
+        if !seat.is_in_turn() {
+            return None;
+        }
+        let answer = seat_hit(core, seat, body)?;
+        seat.count_key();
+        Some(answer)
     }
 
     /// As [`protected`](Self::protected), off the hot path. The body is compiled once, not once for
@@ -126,6 +150,23 @@ impl<'a> StoreRef<'a> {
             None => core.pool.with(count),
         }
     }
+}
+
+/// Runs `body` protected if the last operation of the seat was on the same table.
+#[inline(always)]
+fn seat_hit<R>(
+    core: TableRef<'_>,
+    seat: &mut ExecutionContext,
+    body: impl FnOnce(TableRef<'_>, &OperationContext<'_>) -> Option<R>,
+) -> Option<R> {
+    if !seat.is_on(core.table.number) {
+        return None;
+    }
+    seat.protected(
+        core.table.number,
+        #[inline(always)]
+        |tools| body(core, &tools),
+    )
 }
 
 /// Runs `body` in a pooled seat. Out of line, so that operations of a session do not contain the

@@ -13,13 +13,14 @@ use crate::store::expiry::Expiry;
 use crate::store::limits::{key_too_long, value_too_long};
 use crate::store::moment::Moment;
 use crate::store::operation::attempt::EntrySnapshot;
-use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types};
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types, layout};
 use crate::store::operation::future::{BlindWrite, Operation};
 use crate::store::operation::pending::Scattered;
 use crate::store::record::append::{Link, append_in, with_retries};
 use crate::store::record::encoding::{encode_key, encode_value, owned_key};
 use crate::store::record::entry::entry_of;
 use crate::store::record::find::{InMemory, RecordSource, find_in};
+use crate::store::record::hit::{changeable, count_change, may_hit, takes_changes};
 use crate::store::table::TableRef;
 use crate::store::wal::{KeyChange, logged_try};
 use kvick_io::sync::atomic::Ordering;
@@ -52,6 +53,20 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
         upsert_hashed::<K, V>(core, key, value, tools, &Moment::new(core))
     }
 
+    const HITS: bool = may_hit(layout::<K, V>());
+
+    #[inline(always)]
+    fn hit(
+        &mut self,
+        core: TableRef<'_>,
+        tools: &OperationContext<'_>,
+    ) -> Option<Result<Previous>> {
+        let bytes = encode_key::<K>(self.key).ok()?;
+        let key = hashed::<K>(core, bytes.as_ref()).ok()?;
+        let newest = core.index.newest_at_once(key.hash);
+        self.hit_at(core, (key.bytes, newest), tools)
+    }
+
     fn key(&self) -> Result<Vec<u8>> {
         owned_key::<K>(self.key)
     }
@@ -61,6 +76,16 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Upsert<'k, K,
     #[inline(always)]
     fn key_item(&self) -> &'k K::Item {
         self.key
+    }
+
+    #[inline(always)]
+    fn hit_at(
+        &self,
+        core: TableRef<'_>,
+        found: (&[u8], Address),
+        tools: &OperationContext<'_>,
+    ) -> Option<Result<Previous>> {
+        upsert_hit::<K, V>(core, found, self.value, tools)
     }
 
     #[inline(always)]
@@ -191,6 +216,27 @@ pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
         tools.serial.advance();
     }
     Ok(step)
+}
+
+/// Sets the value of `key` if this is a hit.
+#[inline(always)]
+fn upsert_hit<K: Key + ?Sized, V: Value + ?Sized>(
+    core: TableRef<'_>,
+    found: (&[u8], Address),
+    value: &V::Item,
+    tools: &OperationContext<'_>,
+) -> Option<Result<Previous>> {
+    let layout = layout::<K, V>();
+    if !may_hit(layout) || !takes_changes(core, tools) {
+        return None;
+    }
+    let value = encode_value::<V>(value).ok()?;
+    check_value::<V>(core, value.as_ref()).ok()?;
+    let record = changeable(core, layout, found, tools)?;
+    // Release: pairs with the Acquire of readers.
+    record.value_word(layout).store(word_of(value.as_ref()), Ordering::Release);
+    count_change(tools, Counter::Upserts);
+    Some(Ok(Previous::Present))
 }
 
 /// Sets the value of one key, in a table of any types with this layout.

@@ -4,5 +4,6 @@ pub(crate) mod append;
 pub(crate) mod encoding;
 pub(in crate::store) mod entry;
 pub(crate) mod find;
+pub(crate) mod hit;
 pub(crate) mod overflow;
 pub(in crate::store) mod pieces;

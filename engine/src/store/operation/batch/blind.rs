@@ -105,7 +105,16 @@ where
         return Ok(0);
     };
     let moment = Moment::new(core);
+    // The chains began at these records when the group was staged. A write of the group that is no
+    // hit may have changed that for a key after it.
+    let mut is_as_staged = true;
     for (done, (key, item)) in staged.iter().flatten().zip(group).enumerate() {
+        let found = (key.bytes.as_ref(), key.newest);
+        if is_as_staged && let Some(output) = write(item).hit_at(core, found, &tools) {
+            answer(output?);
+            continue;
+        }
+        is_as_staged = false;
         match write(item).attempt_hashed(core, key.hashed(), tools.again(), &moment)? {
             Attempt::Done(output) => answer(output),
             Attempt::Blocked(_) => return Ok(done),

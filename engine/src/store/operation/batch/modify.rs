@@ -8,7 +8,7 @@ use crate::store::context::OperationContext;
 use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::operation::changes::{Change, Compute, Form, Insert, Unanswered};
 use crate::store::operation::future::OperationFuture;
-use crate::store::operation::modify::{Modify, modify_hashed};
+use crate::store::operation::modify::{Modify, modify_hashed, modify_hit};
 use crate::store::operation::pending::long_value_turn::{LongValuePlace, LongValueTurn};
 use crate::store::operation::read::{Boxed, DecodeValue};
 use crate::store::operation::store_ref::StoreRef;
@@ -180,9 +180,20 @@ impl<'k, T, G, A> Modifications<'k, T, G, A> {
         let staged = stage::<K>(core, group.iter().map(&self.key_of))?;
         // One lock for the group. Nothing else takes it before the guard ends.
         let mut changes = locked(shared);
+        // As in `write_group`.
+        let mut is_as_staged = true;
         for key in staged.iter().flatten() {
             let place = self.done;
             let mut change = changes.now(place);
+            let found = (key.bytes.as_ref(), key.newest);
+            if is_as_staged
+                && let Some(wrote) = modify_hit::<K, V, _>(core, found, &mut change, &tools)
+            {
+                (self.answer)(place, change.answer(wrote?));
+                self.done += 1;
+                continue;
+            }
+            is_as_staged = false;
             match modify_hashed::<K, V, _>(core, key.hashed(), &mut change, tools.again())? {
                 Attempt::Done(wrote) => (self.answer)(place, change.answer(wrote)),
                 // The batch continues here under another guard.

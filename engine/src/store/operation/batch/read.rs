@@ -6,7 +6,7 @@ use crate::codec::{Key, Value};
 use crate::store::moment::Moment;
 use crate::store::operation::attempt::Attempt;
 use crate::store::operation::future::OperationFuture;
-use crate::store::operation::read::{Boxed, DecodeValue, Read, Reader, read_from};
+use crate::store::operation::read::{Boxed, DecodeValue, Read, Reader, read_from, read_hit};
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::record::encoding::is_large;
 use std::borrow::Borrow;
@@ -51,7 +51,12 @@ where
             let staged = stage::<K>(core, group.iter().map(Borrow::borrow))?;
             let moment = Moment::new(core);
             for key in staged.iter().flatten() {
-                let (found, tools) = ((key.bytes.as_ref(), key.newest), tools.again());
+                let found = (key.bytes.as_ref(), key.newest);
+                if let Some(answer) = read_hit::<K, V, R>(core, found, &mut { reader }, &tools) {
+                    answers.push(answer?);
+                    continue;
+                }
+                let tools = tools.again();
                 let step = read_from::<K, V, R>(core, found, &mut { reader }, tools, &moment)?;
                 match step {
                     Attempt::Done(answer) => answers.push(answer),
