@@ -13,7 +13,8 @@ use crate::store::table::TableRef;
 /// memory for the entry.
 #[inline(always)]
 pub(in crate::store) fn entry_of(core: TableRef<'_>, hash: KeyHash) -> Result<Option<FoundEntry>> {
-    if let Some(entry) = core.index.find(hash) {
+    // A second look is no use here: to create an entry is to look for it, too.
+    if let Some(entry) = core.index.find_at_once(hash) {
         return Ok(Some(entry));
     }
     core.table.check()?;
