@@ -100,6 +100,10 @@ typos:
 bench *args:
     cargo bench {{args}}
 
+# The instructions of operations in memory; --check compares them with limits. Needs valgrind.
+instructions *args:
+    cargo run --release -p instructions -- {{args}}
+
 # The long runs: workloads, many tasks, larger than memory.
 kvbench *args:
     cargo run --release -p benches --bin kvbench -- {{args}}

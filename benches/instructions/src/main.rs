@@ -1,0 +1,57 @@
+//! Counts the instructions of operations in memory, with `valgrind --tool=callgrind`.
+//!
+//! A count is the difference of two runs of this program, so opening and loading cancel out. It has
+//! the loop of the caller in it, some 20 instructions. All runs of one build have the same counts,
+//! and x86-64 machines have nearly the same. `--check` fails if a count is above its limit.
+
+mod operations;
+
+use operations::{OPERATIONS, Operation};
+use std::env;
+use std::error::Error;
+use std::process::{Command, ExitCode};
+
+/// The numbers of operations of the two runs of a count.
+const RUNS: [u64; 2] = [3200, 9600];
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let [name, operations] = arguments.as_slice() {
+        operations::run(name, operations.parse()?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let checks = arguments == ["--check"];
+    println!("| operation on one key | instructions | limit |\n|---|---|---|");
+    let mut is_good = true;
+    for operation in &OPERATIONS {
+        let Operation { name, limit, .. } = operation;
+        let count = count(name)?;
+        println!("| {name} | {count} | {limit} |");
+        is_good &= count <= *limit;
+    }
+    if checks && !is_good {
+        eprintln!("an operation takes more instructions than its limit");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the instructions of one operation.
+fn count(name: &str) -> Result<u64, Box<dyn Error>> {
+    let [few, many] = [collected(name, RUNS[0])?, collected(name, RUNS[1])?];
+    Ok((many - few) / (RUNS[1] - RUNS[0]))
+}
+
+/// Returns the instructions of a run of this program with so many operations.
+fn collected(name: &str, operations: u64) -> Result<u64, Box<dyn Error>> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(env::current_exe()?)
+        .args([name, &operations.to_string()])
+        .output()
+        .map_err(|error| format!("valgrind, which this program needs, does not start: {error}"))?;
+    let report = String::from_utf8_lossy(&output.stderr);
+    let count = report.lines().find_map(|line| line.split("Collected : ").nth(1));
+    let count = count.ok_or_else(|| format!("valgrind failed:\n{report}"))?;
+    Ok(count.trim().parse()?)
+}
