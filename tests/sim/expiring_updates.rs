@@ -30,7 +30,7 @@ struct Form<V: Expires + ?Sized> {
 
 const WORDS: Form<Expiring<u64>> = Form { of: |number| number, number: |word| *word };
 
-const BYTES: Form<Expiring<[u8]>> = Form { of: bytes, number: number_in };
+const BYTES: Form<Expiring<[u8]>> = Form { of: bytes, number: |value| number_in(value) };
 
 /// Returns bytes that begin with a number, and are sometimes longer than a page.
 fn bytes(number: u64) -> Vec<u8> {
@@ -39,7 +39,7 @@ fn bytes(number: u64) -> Vec<u8> {
     [number.to_le_bytes().to_vec(), rest].concat()
 }
 
-fn number_in(value: &Vec<u8>) -> u64 {
+fn number_in(value: &[u8]) -> u64 {
     let (number, rest) = value.split_first_chunk().expect("a number comes first");
     let number = u64::from_le_bytes(*number);
     assert!(rest.iter().all(|byte| *byte == number.to_le_bytes()[0]), "a torn value");

@@ -41,8 +41,8 @@ pub(crate) trait Change<V: Value + ?Sized> {
     #[inline(always)]
     fn begin(&mut self, _moment: &Moment<'_>) {}
 
-    /// Returns the expiry of the new value; of the one that was computed last, if the change
-    /// decides it. `kept` is the expiry of the current value, or never.
+    /// Returns the expiry of the new value, if the change decides it that of the value computed
+    /// last. `kept` is the expiry of the current value, or never.
     #[inline(always)]
     fn expiry(&self, kept: ExpiryWord) -> ExpiryWord {
         kept
