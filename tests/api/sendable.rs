@@ -99,6 +99,7 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     ask(asked, "iterators.rs", "insert_each", || session.insert_each(pairs.clone()));
     ask(asked, "iterators.rs", "delete_each", || session.delete_each([1]));
     ask(asked, "mod.rs", "inspect", || inspect(directory()));
+    ask(asked, "mod.rs", "with_wal", || inspect::with_wal(directory(), directory()));
     let handle = Handle::background().expect("the system starts a thread");
     let epoch = Epoch::new();
     ask(asked, "mod.rs", "drained", || epoch.drained(1, &handle));
