@@ -15,14 +15,14 @@ pub(crate) struct Operation {
 }
 
 pub(crate) const OPERATIONS: [Operation; 8] = [
-    Operation { name: "read", limit: 170 },
-    Operation { name: "upsert", limit: 195 },
-    Operation { name: "rmw", limit: 205 },
-    Operation { name: "read_many", limit: 235 },
-    Operation { name: "upsert_many", limit: 245 },
-    Operation { name: "rmw_many", limit: 270 },
-    Operation { name: "delete", limit: 430 },
-    Operation { name: "insert", limit: 1380 },
+    Operation { name: "read", limit: 180 },
+    Operation { name: "upsert", limit: 202 },
+    Operation { name: "rmw", limit: 214 },
+    Operation { name: "read_many", limit: 242 },
+    Operation { name: "upsert_many", limit: 252 },
+    Operation { name: "rmw_many", limit: 277 },
+    Operation { name: "delete", limit: 448 },
+    Operation { name: "insert", limit: 1430 },
 ];
 
 /// Pseudo-random keys, the same at each run.
