@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use kvick::config::{ByteSize, DurableBy};
-use kvick::{Config, FasterKv};
+use kvick::{Config, ErrorKind, FasterKv};
 
 type Failed = Box<dyn Error>;
 type Counters = FasterKv<str, u64>;
@@ -109,7 +109,13 @@ async fn open(path: &Path) -> kvick::Result<Counters> {
         .with_durability(DurableBy::Wal)
         // A crash comes before any checkpoint, and after many.
         .with_wal_size(ByteSize::kib(256));
-    FasterKv::open(path, config).await
+    loop {
+        match FasterKv::open(path, config.clone()).await {
+            // The kernel still carries out what the killed process has begun.
+            Err(error) if error.kind() == ErrorKind::InUse => tokio::task::yield_now().await,
+            opened => return opened,
+        }
+    }
 }
 
 fn start(path: &Path) -> Result<Child, Failed> {

@@ -57,7 +57,7 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Replica<K, V> {
 
     /// Completes the copy of a store that was just opened, and on which nothing works. Checks that
     /// both are equal, and that the last changes show again. Begins anew if the changes after the
-    /// place were removed.
+    /// place were removed: the store may take a checkpoint by itself after any moment.
     ///
     /// # Panics
     /// Panics if the store lacks what the copy has, or has something else.
@@ -66,17 +66,18 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Replica<K, V> {
         let mut changes = match self.place.map(|place| store.changes(place)) {
             Some(Ok(changes)) => changes,
             Some(Err(error)) if error.kind() != ErrorKind::Truncated => panic!("{error}"),
-            _ => {
-                // Everything that was recovered is durable.
-                let changes = store.changes(Start::Now).expect("the store has a log");
-                let (contents, place) = (contents.clone(), Some(changes.token()));
-                *self = Self { contents, place, recent: VecDeque::new() };
-                changes
-            }
+            _ => self.begin_anew(store, &contents),
         };
         self.check_recent(store).await;
-        while let Some(change) = changes.next_durable().await.expect("a sound disk") {
-            self.apply(change);
+        loop {
+            match changes.next_durable().await {
+                Ok(Some(change)) => self.apply(change),
+                Ok(None) => break,
+                Err(error) if error.kind() == ErrorKind::Truncated => {
+                    changes = self.begin_anew(store, &contents);
+                }
+                Err(error) => panic!("a sound disk: {error}"),
+            }
         }
         self.place = Some(changes.token());
         assert_eq!(self.contents, contents, "the copy and the store after {:?}", self.place);
@@ -87,9 +88,27 @@ impl<K: SampleKey + ?Sized, V: SampleValue + ?Sized> Replica<K, V> {
         let Some(first) = self.recent.front() else { return };
         let Ok(mut changes) = store.changes(first.token) else { return };
         for expected in self.recent.iter().skip(1) {
-            let again = changes.next_durable().await.expect("a sound disk");
-            assert_eq!(again.as_ref(), Some(expected), "after {:?}", first.token);
+            match changes.next_durable().await {
+                Err(error) if error.kind() == ErrorKind::Truncated => return,
+                again => {
+                    let again = again.expect("a sound disk");
+                    assert_eq!(again.as_ref(), Some(expected), "after {:?}", first.token);
+                }
+            }
         }
+    }
+
+    /// Copies the contents of a store on which nothing works: all that was recovered is durable.
+    /// Returns the changes that follow.
+    fn begin_anew(
+        &mut self,
+        store: &FasterKv<K, V>,
+        contents: &BTreeMap<K::Owned, V::Owned>,
+    ) -> Changes<K, V> {
+        let changes = store.changes(Start::Now).expect("the store has a log");
+        let (contents, place) = (contents.clone(), Some(changes.token()));
+        *self = Self { contents, place, recent: VecDeque::new() };
+        changes
     }
 
     /// Follows the changes of a store without an end, from the place of `replica` on. It begins
