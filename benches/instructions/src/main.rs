@@ -1,8 +1,8 @@
 //! Counts the instructions of operations in memory, with `valgrind --tool=callgrind`.
 //!
 //! A count is the difference of two runs of this program, so opening and loading cancel out. It has
-//! the loop of the caller in it, some 20 instructions. All runs of one build have the same counts,
-//! and x86-64 machines have nearly the same. `--check` fails if a count is above its limit.
+//! the loop of the caller in it, some 20 instructions. All runs of one build have nearly the same,
+//! and so do x86-64 machines. `--check` fails if a count is above its limit.
 
 mod operations;
 

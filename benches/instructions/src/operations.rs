@@ -15,14 +15,14 @@ pub(crate) struct Operation {
 }
 
 pub(crate) const OPERATIONS: [Operation; 8] = [
-    Operation { name: "read", limit: 180 },
-    Operation { name: "upsert", limit: 202 },
-    Operation { name: "rmw", limit: 214 },
-    Operation { name: "read_many", limit: 242 },
-    Operation { name: "upsert_many", limit: 252 },
-    Operation { name: "rmw_many", limit: 277 },
-    Operation { name: "delete", limit: 448 },
-    Operation { name: "insert", limit: 1430 },
+    Operation { name: "read", limit: 185 },
+    Operation { name: "upsert", limit: 210 },
+    Operation { name: "rmw", limit: 215 },
+    Operation { name: "read_many", limit: 245 },
+    Operation { name: "upsert_many", limit: 255 },
+    Operation { name: "rmw_many", limit: 280 },
+    Operation { name: "delete", limit: 490 },
+    Operation { name: "insert", limit: 1620 },
 ];
 
 /// Pseudo-random keys, the same at each run.
