@@ -73,12 +73,6 @@ async fn open_copy(site: &Site) -> Result<Store> {
         .await
 }
 
-fn journals(store: &Store, site: &Site) -> Vec<Journal> {
-    (0..JOURNALS)
-        .map(|number| Journal::new(store, number * 1000, site.random(number)).expect("open"))
-        .collect()
-}
-
 /// Lets all journals work until `is_over`, while checkpoints and compaction go on.
 async fn work(store: &Store, journals: &mut [Journal], random: &mut Random, is_over: &Cell<bool>) {
     while !is_over.get() {
@@ -129,7 +123,8 @@ fn what_is_pinned_stays_until_it_is_copied() {
             let builder = builder.wal_directory(site.disk.directory("wal"));
             let store = builder.directory(Slow::on(&site, "db")).seed(seed).open_in_directory();
             let store = store.await.expect("a sound disk");
-            let (mut random, mut journals) = (site.random(7), journals(&store, &site));
+            let (mut random, mut journals) =
+                (site.random(7), Journal::several(&store, &site, JOURNALS));
             for _ in 0..300 {
                 for journal in &mut journals {
                     journal.step().await.expect("a sound disk");
@@ -211,7 +206,8 @@ fn a_backup_has_a_prefix_of_each_session() {
         let site = world.site.clone();
         let (records, least) = world.simulation.run(async {
             let store = site.open::<u64, u64>(config(&site)).await;
-            let (mut random, mut journals) = (site.random(7), journals(&store, &site));
+            let (mut random, mut journals) =
+                (site.random(7), Journal::several(&store, &site, JOURNALS));
             for _ in 0..random.below(600) {
                 for journal in &mut journals {
                     journal.step().await.expect("a sound disk");
@@ -260,7 +256,7 @@ fn power_may_be_cut_at_every_step() {
             let site = world.site.clone();
             let (records, least, ended) = world.simulation.run(async {
                 let store = site.open::<u64, u64>(config(&site)).await;
-                let mut journals = journals(&store, &site);
+                let mut journals = Journal::several(&store, &site, JOURNALS);
                 for _ in 0..200 {
                     for journal in &mut journals {
                         journal.step().await.expect("a sound disk");

@@ -96,10 +96,7 @@ fn a_kept_checkpoint_is_shown_beside_the_work_of_the_store() {
             let config = site.small_config().with_checkpoint_on_close(false);
             let store = site.open::<u64, u64>(config.with_keep_checkpoints(keep)).await;
             let mut random = site.random(7);
-            let mut journals: Vec<Journal> = (0..JOURNALS)
-                .map(|number| Journal::new(&store, number * 1000, site.random(number)))
-                .collect::<Result<_>>()
-                .expect("open");
+            let mut journals = Journal::several(&store, &site, JOURNALS);
             let is_over = Cell::new(false);
             let showing = async {
                 let seen = show(&site, &store, &tally).await;

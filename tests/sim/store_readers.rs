@@ -176,10 +176,7 @@ fn a_reader_shows_a_checkpoint_or_asks_for_a_refresh() {
             let config = config.with_keep_checkpoints(keep);
             let store = site.open::<u64, u64>(config.clone()).await;
             let mut random = site.random(7);
-            let mut journals: Vec<Journal> = (0..JOURNALS)
-                .map(|number| Journal::new(&store, number * 1000, site.random(number)))
-                .collect::<Result<_>>()
-                .expect("open");
+            let mut journals = Journal::several(&store, &site, JOURNALS);
             let is_over = Cell::new(false);
             let reading = async {
                 let seen = read(&site, &config, &tally).await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::simulated::Site;
 use kvick::io::sim::Random;
 use kvick::{Error, FasterKv, Result, Session, checkpoint, recovery, session};
 
@@ -43,6 +44,15 @@ impl Journal {
         let session = store.session()?;
         let record = Record { id: session.id(), first_key, keys: 300, done: Vec::new() };
         Ok(Self { session, record, random })
+    }
+
+    /// Begins so many new sessions of a store, on keys of their own.
+    ///
+    /// # Panics
+    /// If the store is closed.
+    pub fn several(store: &FasterKv<u64, u64>, site: &Site, count: u64) -> Vec<Self> {
+        let begin = |number| Self::new(store, number * 1000, site.random(number)).expect("open");
+        (0..count).map(begin).collect()
     }
 
     /// Performs one random write.

@@ -98,50 +98,39 @@ mod tests {
     use super::*;
     use crate::base::address::Address;
     use crate::hash_index::line::Link;
+    use kvick_io::sim::Random;
 
-    /// Random numbers, the same at each run.
-    struct Random(u64);
+    /// Returns a tag of a few, which differ in few bits.
+    fn any_tag(random: &mut Random) -> Tag {
+        Tag::of([0, 1, 1 << 16, 0x1_ffff, 0xfffe][random.index(5)], 0)
+    }
 
-    impl Random {
-        fn below(&mut self, end: usize) -> usize {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            usize::try_from(self.0 >> 40).expect("24 bits") % end
-        }
-
-        /// Returns the tag of a few, which differ in few bits.
-        fn tag(&mut self) -> Tag {
-            Tag::of([0, 1, 1 << 16, 0x1_ffff, 0xfffe][self.below(5)], 0)
-        }
-
-        /// Returns a word in any state.
-        fn word(&mut self) -> HashBucketEntry {
-            let tag = self.tag();
-            let units = [1, 2, 1 << 44, (1 << 45) - 1][self.below(4)];
-            let entry = HashBucketEntry::new(tag, Address::from_units(units));
-            match self.below(8) {
-                0 => HashBucketEntry::FREE,
-                1 => HashBucketEntry::CLOSED,
-                2 => HashBucketEntry::tentative(tag),
-                3 => HashBucketEntry::new(tag, Address::UNSET),
-                4 => entry.frozen(),
-                5 => HashBucketEntry::from_raw(Link::new(self.below(1 << 22) as u64, units >> 5).0),
-                _ => entry,
-            }
+    /// Returns a word in any state.
+    fn any_word(random: &mut Random) -> HashBucketEntry {
+        let tag = any_tag(random);
+        let units = [1, 2, 1 << 44, (1 << 45) - 1][random.index(4)];
+        let entry = HashBucketEntry::new(tag, Address::from_units(units));
+        match random.below(8) {
+            0 => HashBucketEntry::FREE,
+            1 => HashBucketEntry::CLOSED,
+            2 => HashBucketEntry::tentative(tag),
+            3 => HashBucketEntry::new(tag, Address::UNSET),
+            4 => entry.frozen(),
+            5 => HashBucketEntry::from_raw(Link::new(random.below(1 << 22), units >> 5).0),
+            _ => entry,
         }
     }
 
     /// Two searches of one line. A bucket has one complete entry of a tag at most.
     #[test]
     fn both_searches_find_the_same_entry() {
-        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let mut random = Random::new(5);
         let [mut found, mut missed] = [0, 0];
         for _ in 0..100_000 {
-            let tag = random.tag();
+            let tag = any_tag(&mut random);
             let mut has_match = false;
             let line: [AtomicU64; LINE_WORDS] = std::array::from_fn(|_place| {
-                let mut word = random.word();
+                let mut word = any_word(&mut random);
                 if tag.is_of(word.raw()) && std::mem::replace(&mut has_match, true) {
                     word = HashBucketEntry::FREE;
                 }
