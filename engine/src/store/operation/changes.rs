@@ -41,8 +41,9 @@ pub(crate) trait Change<V: Value + ?Sized> {
     #[inline(always)]
     fn begin(&mut self, _moment: &Moment<'_>) {}
 
-    /// Returns the expiry of the new value, if the change decides it that of the value computed
-    /// last. `kept` is the expiry of the current value, or never.
+    /// Returns the expiry of the new value. A change that decides about it returns its decision
+    /// about the value that it has computed last. `kept` is the expiry of the current value, or
+    /// never.
     #[inline(always)]
     fn expiry(&self, kept: ExpiryWord) -> ExpiryWord {
         kept
