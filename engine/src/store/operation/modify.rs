@@ -42,7 +42,7 @@ use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types, layou
 use crate::store::operation::changes::{Change, without_entry};
 use crate::store::operation::delete::{delete_observed, forget_if_dead};
 use crate::store::operation::future::Operation;
-use crate::store::operation::upsert::{check_value, hashed, is_too_long, word_of};
+use crate::store::operation::upsert::{at_newest, check_value, hashed, is_too_long, word_of};
 use crate::store::record::append::{Link, append_record, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::entry::{UnwrittenKey, entry_of};
@@ -94,11 +94,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, 
         core: TableRef<'_>,
         tools: &OperationContext<'_>,
     ) -> Option<Result<C::Output>> {
-        let bytes = encode_key::<K>(self.key).ok()?;
-        let key = hashed::<K>(core, bytes.as_ref()).ok()?;
-        let newest = core.index.newest_at_once(key.hash);
-        let found = (key.bytes, newest);
-        let wrote = modify_hit::<K, V, C>(core, found, &mut self.change, tools)?;
+        let wrote = at_newest::<K, _>(
+            core,
+            self.key,
+            #[inline(always)]
+            |found| modify_hit::<K, V, C>(core, found, &mut self.change, tools),
+        )?;
         Some(wrote.map(|wrote| self.change.answer(wrote)))
     }
 

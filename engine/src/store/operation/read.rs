@@ -15,7 +15,7 @@ use crate::store::moment::Moment;
 use crate::store::operation::attempt::{Attempt, Blocked, Types, layout};
 use crate::store::operation::future::Operation;
 use crate::store::operation::pending::{Gathered, PendingState};
-use crate::store::operation::upsert::hashed;
+use crate::store::operation::upsert::{at_newest, hashed};
 use crate::store::record::encoding::{
     decode_boxed, decode_value, encode_key, owned_key, view_value,
 };
@@ -188,10 +188,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K,
         tools: &OperationContext<'_>,
     ) -> Option<Result<Self::Output>> {
         core.check_read().ok()?;
-        let bytes = encode_key::<K>(self.key).ok()?;
-        let key = hashed::<K>(core, bytes.as_ref()).ok()?;
-        let newest = core.index.newest_at_once(key.hash);
-        read_hit::<K, V, R>(core, (key.bytes, newest), &mut self.reader, tools)
+        at_newest::<K, _>(
+            core,
+            self.key,
+            #[inline(always)]
+            |found| read_hit::<K, V, R>(core, found, &mut self.reader, tools),
+        )
     }
 
     fn key(&self) -> Result<Vec<u8>> {

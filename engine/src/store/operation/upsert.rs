@@ -61,10 +61,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
         core: TableRef<'_>,
         tools: &OperationContext<'_>,
     ) -> Option<Result<Previous>> {
-        let bytes = encode_key::<K>(self.key).ok()?;
-        let key = hashed::<K>(core, bytes.as_ref()).ok()?;
-        let newest = core.index.newest_at_once(key.hash);
-        self.hit_at(core, (key.bytes, newest), tools)
+        at_newest::<K, _>(
+            core,
+            self.key,
+            #[inline(always)]
+            |found| self.hit_at(core, found, tools),
+        )
     }
 
     fn key(&self) -> Result<Vec<u8>> {
@@ -166,6 +168,19 @@ pub(in crate::store) fn hashed<'k, K: Key + ?Sized>(
         return Err(key_too_long(key.len(), &core.table.limits));
     }
     Ok(HashedKey { bytes: key, hash: core.table.hasher.hash(key) })
+}
+
+/// Passes the bytes of a key, and the begin of its chain, to `hit`. The general attempt reports a
+/// key that no record can hold.
+#[inline(always)]
+pub(in crate::store) fn at_newest<K: Key + ?Sized, R>(
+    core: TableRef<'_>,
+    key: &K::Item,
+    hit: impl FnOnce((&[u8], Address)) -> Option<R>,
+) -> Option<R> {
+    let bytes = encode_key::<K>(key).ok()?;
+    let key = hashed::<K>(core, bytes.as_ref()).ok()?;
+    hit((key.bytes, core.index.newest_at_once(key.hash)))
 }
 
 /// Refuses a value that does not match its type, or is too long.
