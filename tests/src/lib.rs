@@ -9,6 +9,7 @@
 //! * [`journal`]: the operations of a session, and so the contents of any checkpoint of it.
 //! * [`sharing`]: keys whose records share chains.
 //! * [`simulated`]: a store on the simulated executor and disk, and the command that replays a run.
+//! * [`stepped`]: a runtime whose tasks run when the test says so.
 //! * [`crash`]: power cuts at every I/O, and a check of the recovered store.
 //! * [`replica`]: a copy of a store that follows its durable changes.
 //! * [`log_files`]: the raw files of a log, for tests that damage them and open the log again.
@@ -51,3 +52,4 @@ pub mod replica;
 pub mod samples;
 pub mod sharing;
 pub mod simulated;
+pub mod stepped;
