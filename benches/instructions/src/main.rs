@@ -6,13 +6,16 @@
 
 mod operations;
 
-use operations::{OPERATIONS, Operation};
+use operations::{KINDS, Operation};
 use std::env;
 use std::error::Error;
 use std::process::{Command, ExitCode};
 
 /// The numbers of operations of the two runs of a count.
-const RUNS: [u64; 2] = [3200, 9600];
+const OPERATIONS: [u64; 2] = [3_200, 35_200];
+/// The drivers of the store take some 400,000 instructions more in some runs. So the least of
+/// several runs counts.
+const RUNS: usize = 3;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -23,7 +26,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let checks = arguments == ["--check"];
     println!("| operation on one key | instructions | limit |\n|---|---|---|");
     let mut is_good = true;
-    for operation in &OPERATIONS {
+    for operation in &KINDS {
         let Operation { name, limit, .. } = operation;
         let count = count(name)?;
         println!("| {name} | {count} | {limit} |");
@@ -38,8 +41,17 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 /// Returns the instructions of one operation.
 fn count(name: &str) -> Result<u64, Box<dyn Error>> {
-    let [few, many] = [collected(name, RUNS[0])?, collected(name, RUNS[1])?];
-    Ok((many - few) / (RUNS[1] - RUNS[0]))
+    let [few, many] = OPERATIONS;
+    Ok((least(name, many)? - least(name, few)?) / (many - few))
+}
+
+/// Returns the least instructions of several runs.
+fn least(name: &str, operations: u64) -> Result<u64, Box<dyn Error>> {
+    let mut least = u64::MAX;
+    for _ in 0..RUNS {
+        least = least.min(collected(name, operations)?);
+    }
+    Ok(least)
 }
 
 /// Returns the instructions of a run of this program with so many operations.

@@ -14,7 +14,7 @@ pub(crate) struct Operation {
     pub(crate) limit: u64,
 }
 
-pub(crate) const OPERATIONS: [Operation; 8] = [
+pub(crate) const KINDS: [Operation; 8] = [
     Operation { name: "read", limit: 185 },
     Operation { name: "upsert", limit: 210 },
     Operation { name: "rmw", limit: 215 },
