@@ -39,6 +39,9 @@ pub struct Options {
     /// Memory of the store, with a unit: 64MiB, 1GiB.
     #[arg(long, default_value = "1GiB")]
     pub memory: ByteSize,
+    /// Part of the memory for the read cache, with a unit; an eighth by default.
+    #[arg(long)]
+    pub read_cache: Option<ByteSize>,
     /// Space that the log should take on the device, with a unit: the store compacts by itself.
     #[arg(long)]
     pub disk: Option<ByteSize>,
@@ -137,6 +140,7 @@ impl Options {
             records,
             value,
             memory,
+            read_cache: None,
             disk,
             threads,
             tasks: threads,
@@ -170,6 +174,7 @@ impl Options {
     pub fn config(&self) -> Config {
         let mut config = Config::default().with_memory(self.memory).with_backend(self.backend);
         config.expected_keys = self.expected_keys;
+        config.read_cache = self.read_cache;
         config.disk = self.disk;
         config.durability = match self.durability {
             Durability::Checkpoint => DurableBy::Checkpoint,

@@ -91,6 +91,7 @@ pub mod log;
 mod manifest;
 mod memory;
 mod opening;
+mod read_cache;
 pub mod reader;
 mod record;
 pub mod recovery;

@@ -55,6 +55,7 @@ mod orphaned_logs;
 mod orphans;
 mod overtaken;
 mod pressure;
+mod read_cache;
 mod reader_expiry;
 mod reader_refreshes;
 mod replacements;

@@ -44,7 +44,7 @@ const RUNTIME: [(&str, &str); 10] = [
     ("simulation", "task executor handle"),
 ];
 
-const ENGINE: [(&str, &str); 30] = [
+const ENGINE: [(&str, &str); 31] = [
     ("codec", ""),
     ("base", "codec"),
     ("guide", ""),
@@ -53,13 +53,18 @@ const ENGINE: [(&str, &str); 30] = [
     ("config", "base"),
     ("memory", "base config"),
     ("hash_index", "base config"),
+    ("read_cache", "base record"),
     ("epoch", "base"),
     ("statistics", "base record"),
     ("hybrid_log", "base record epoch statistics"),
     ("space", "config hybrid_log"),
     ("opening", "base manifest config hybrid_log"),
     ("log", "base codec manifest record config epoch statistics hybrid_log opening"),
-    ("store", "base codec record memory hash_index config epoch statistics hybrid_log space log"),
+    (
+        "store",
+        "base codec record memory hash_index config read_cache epoch statistics hybrid_log space \
+         log",
+    ),
     ("futures", "codec base store"),
     (
         "checkpoint",

@@ -78,6 +78,19 @@ pub struct Config {
     /// `memory` on Unix, else `memory`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_max: Option<ByteSize>,
+    /// The part of `memory` that records may take which were read from the device, so that the next
+    /// read of their keys needs no device.
+    ///
+    /// The cache keeps what is read for the second time. It takes memory from the log pages as it
+    /// fills, and leaves them at least an eighth of `memory`. A result takes about 120 bytes more
+    /// than its record, so larger records use the memory better; one that takes more than a 64th of
+    /// the cache is not kept. It serves loads that read some keys much more often than they write
+    /// them. `0` turns it off, which is best if all keys are read alike.
+    /// [`CacheHits::read_cache`](crate::stats::CacheHits::read_cache) counts its use. A
+    /// [cache](Self::cache) has none: it moves what is read to the front of its log. Default: an
+    /// eighth of `memory`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_cache: Option<ByteSize>,
     /// The space that all files of the store may take on the device: a hard limit.
     ///
     /// With it the store [compacts](crate::compaction) by itself. Writers that are faster than
@@ -307,6 +320,7 @@ impl Default for Config {
         Self {
             memory: ByteSize::mib(256),
             memory_max: None,
+            read_cache: None,
             disk: None,
             space_ratio: None,
             cache: false,
@@ -357,6 +371,7 @@ impl Config {
     setters! {
         with_memory: memory = ByteSize => memory;
         with_memory_max: memory_max = impl Into<Option<ByteSize>> => memory_max.into();
+        with_read_cache: read_cache = impl Into<Option<ByteSize>> => read_cache.into();
         with_disk: disk = impl Into<Option<ByteSize>> => disk.into();
         with_space_ratio: space_ratio = impl Into<Option<f64>> => space_ratio.into();
         with_cache: cache = bool => cache;

@@ -29,7 +29,8 @@
 //! | `Log.Scan` | [`log_records`](crate::FasterKv::log_records), a stream |
 //! | `Log.Subscribe` | [`subscribe`](crate::FasterKv::subscribe), a stream that may lag |
 //! | `Log.Compact` | [`compact`](crate::FasterKv::compact), always by lookup |
-//! | read cache, `LockableContext`, transactions | not yet |
+//! | `ReadCacheEnabled`, `ReadCache` | [`read_cache`](crate::Config::read_cache), on by default |
+//! | `LockableContext`, transactions | not yet |
 //!
 //! # The log
 //! | FasterLog | here |

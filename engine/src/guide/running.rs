@@ -162,12 +162,13 @@
 //! A name that ends with `_total` is a counter, which begins at 0 with each opening. All others are
 //! gauges. Names with `_bytes` and `_seconds` have these units. The two metrics of the last
 //! checkpoint exist once a checkpoint has ended. A log has no `index`,
-//! `sessions` and `waits`.
+//! `read-cache`, `sessions` and `waits`.
 //!
 //! | metric | label | of | meaning |
 //! |---|---|---|---|
 //! | `kvick_operations_total` | `kind` | store | finished operations |
 //! | `kvick_hits_total` | `place` | store | place of the newest record, per operation |
+//! | `kvick_read_cache_hits_total` | | store | records on the device that the read cache had |
 //! | `kvick_suspensions_total` | | store | waits of operations |
 //! | `kvick_appends_total` | | store | records appended to the log |
 //! | `kvick_expired_total` | | store | reads that found an expired record |
@@ -223,7 +224,7 @@
 //! | `outcome` | `taken`, `failed` |
 //! | `quantile` | `0.5`, `0.99` |
 //! | `of` | `files`, `live-records`, `dead-records` |
-//! | `use` | `index`, `frames`, `buffers`, `sessions`, `waits`, `wal` |
+//! | `use` | `index`, `frames`, `buffers`, `read-cache`, `sessions`, `waits`, `wal` |
 //! | `condition` | `sound`, `full`, `unavailable`, `read-only`, `poisoned`, `closed` |
 //! | `mark` | `begin`, `head`, `committed`, `end` |
 //! | `part` | `kept`, `to-replay`, `uncommitted` |

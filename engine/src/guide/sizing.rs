@@ -4,10 +4,11 @@
 //! [`Config::memory`](crate::Config::memory) is a budget for everything that the store allocates:
 //!
 //! ```text
-//! memory   = index + sessions + I/O buffers + pages
-//! index    = 12 to 13 bytes for each key, at most 13/16 of the memory at the creation
-//! buffers  = 1/16 of the memory, at most 32 MiB
-//! pages    = the rest, and at least 1/8 of the memory
+//! memory     = index + sessions + I/O buffers + read cache + pages
+//! index      = 12 to 13 bytes for each key, at most 13/16 of the memory at the creation
+//! buffers    = 1/16 of the memory, at most 32 MiB
+//! read cache = what it has kept, at most 1/8 of the memory
+//! pages      = the rest, and at least 1/8 of the memory
 //! ```
 //!
 //! * The index grows and shrinks with the keys, by itself. Pages leave memory for it, down to an
@@ -26,7 +27,10 @@
 //!   another key on average; with ten times as many, five. Records in memory cost little then, and
 //!   each record on the device costs a read. [`Stats::index`](crate::stats::Stats::index) has both
 //!   numbers.
-//! * The pages are a cache of the newest records. Reads of older records go to the device.
+//! * The pages are a cache of the newest records. Reads of older records go to the device, and
+//!   second reads of the same key fill the [read cache](crate::Config::read_cache). A record takes
+//!   120 bytes more there than in a page. So a larger one pays where some keys are read much
+//!   more often than others, and `0` where all keys are read alike.
 //! * A long value is stored in pieces: a value of more than a quarter of a page or 256 KiB, or more
 //!   than half of a page of at most 64 KiB. It takes memory beyond the budget while an operation
 //!   handles it. That is its length for `upsert` and `read_with`, twice that for `read`, and up to
@@ -50,7 +54,8 @@
 //! store.set_memory(ByteSize::mib(32)).await?; // they are back
 //! let memory = store.stats().memory;
 //! // Beside these, a sixteenth of the budget is for buffers and for operations that wait.
-//! assert!(memory.index + memory.frames + memory.sessions <= memory.budget);
+//! let cached = memory.read_cache;
+//! assert!(memory.index + memory.frames + memory.sessions + cached <= memory.budget);
 //! # store.close().await
 //! # }).unwrap();
 //! ```

@@ -1,9 +1,10 @@
 //! Divides the memory of a store among its parts.
 //!
 //! ```text
-//!   budget = index + sessions + I/O buffers + frames * page
-//!              |        |           |                |
-//!              |        |           |         the rest: at least the floor
+//!   budget = index + sessions + I/O buffers + read cache + frames * page
+//!              |        |           |             |            |
+//!              |        |           |             |      the rest: at least the floor
+//!              |        |           |        reported as it fills, at most its share
 //!              |        |     a share of the budget, for buffers and waiting operations
 //!              |     reported when sessions open
 //!           reported as it grows
@@ -12,6 +13,9 @@
 //! Operations that wait for the device are tasks of users, so nothing limits their number. If they
 //! take more than the share for I/O, the frames give it. They get it back when the tail has turned
 //! to a page and fewer operations wait.
+//!
+//! The read cache takes memory as it fills, up to a limit that is an eighth of the budget by
+//! default, and never more than the frames have above their floor.
 //!
 //! Compaction gathers records, to look them up on the device together. Their memory comes from the
 //! frames, too, and goes back to them.
@@ -43,6 +47,8 @@ pub(crate) struct MemoryParts {
     pub(crate) sessions: u64,
     /// Operations that wait for the device.
     pub(crate) waits: u64,
+    /// Results of reads of the device.
+    pub(crate) read_cache: u64,
     /// Records that are gathered to be looked up on the device together.
     pub(crate) gathered: u64,
 }
@@ -54,6 +60,8 @@ pub(crate) struct MemoryShares {
     pub(crate) frames: u32,
     /// The limit of bytes of I/O buffers.
     pub(crate) buffers: usize,
+    /// The limit of bytes of the read cache.
+    pub(crate) read_cache: u64,
 }
 
 /// The memory of an operation that waits for the device, with its buffer, in bytes.
@@ -76,6 +84,9 @@ impl Drop for Waiting<'_> {
 const GATHERED_PARTS: [u64; 2] = [8, 64];
 /// The limit of bytes of gathered records. More would save little.
 const GATHERED_MOST: u64 = 32 << 20;
+
+/// The part of the budget that the read cache may take by default.
+const READ_CACHE_PART: u64 = 8;
 
 /// The memory of records that are looked up on the device together.
 #[derive(Debug)]
@@ -109,6 +120,8 @@ pub(crate) struct MemoryGovernor {
     reserved_frames: u32,
     /// The largest budget.
     most: u64,
+    /// The limit of the read cache by the settings; `None` is an eighth of the budget.
+    read_cache: Option<ByteSize>,
     // Any thread, atomic: operations that wait for the device.
     waiting: AtomicU64,
     // Under its lock.
@@ -119,11 +132,13 @@ pub(crate) struct MemoryGovernor {
 
 impl MemoryGovernor {
     /// Creates the governor of a budget of `[budget, most]` bytes, the present and the largest.
-    /// `[least, reserved]` bounds the number of pages in memory.
+    /// `[least, reserved]` bounds the number of pages in memory, and `read_cache` the bytes of the
+    /// read cache.
     pub(crate) fn new(
         [budget, most]: [ByteSize; 2],
         page_bytes: u64,
         [least, reserved]: [u32; 2],
+        read_cache: Option<ByteSize>,
     ) -> Self {
         assert!(least <= reserved, "{least} to {reserved} pages");
         let parts = MemoryParts { budget: budget.bytes(), ..MemoryParts::default() };
@@ -132,6 +147,7 @@ impl MemoryGovernor {
             least_frames: least.into(),
             reserved_frames: reserved,
             most: most.bytes(),
+            read_cache,
             waiting: AtomicU64::new(0),
             parts: Mutex::new(parts),
             changed: Event::new(),
@@ -160,6 +176,13 @@ impl MemoryGovernor {
             self.note_waits();
         }
         Waiting(self)
+    }
+
+    /// Notes the memory that the read cache takes, as a fact.
+    pub(crate) fn note_read_cache(&self, read_cache: u64) {
+        let parts = self.parts();
+        let wanted = MemoryParts { read_cache, ..*parts };
+        self.replace(parts, wanted);
     }
 
     /// Notes the memory of the operations that wait now.
@@ -243,14 +266,34 @@ impl MemoryGovernor {
         let frames = u32::try_from(frames).unwrap_or(u32::MAX).min(self.reserved_frames);
         let buffers = buffer_share(parts.budget);
         let buffers = usize::try_from(buffers).expect("the share has a limit");
-        MemoryShares { frames, buffers }
+        MemoryShares { frames, buffers, read_cache: self.read_cache_limit(parts) }
+    }
+
+    /// Returns the share of the read cache, which may be more than its present limit.
+    pub(crate) fn read_cache_share(&self) -> u64 {
+        self.read_cache_share_of(&self.parts())
+    }
+
+    fn read_cache_share_of(&self, parts: &MemoryParts) -> u64 {
+        self.read_cache.map_or(parts.budget / READ_CACHE_PART, ByteSize::bytes)
+    }
+
+    /// Returns the limit of the read cache: its share, unless the frames need it for their floor.
+    fn read_cache_limit(&self, parts: &MemoryParts) -> u64 {
+        let above_floor = self.rest(parts).saturating_sub(self.floor_of_frames(parts.budget));
+        self.read_cache_share_of(parts).min(above_floor)
+    }
+
+    /// Returns the bytes that are left for the frames and the read cache.
+    fn rest(&self, parts: &MemoryParts) -> u64 {
+        let io = buffer_share(parts.budget).max(parts.waits);
+        parts.budget.saturating_sub(parts.index + parts.sessions + io)
     }
 
     /// Returns the bytes that the other parts leave to the frames: the floor, or more, without what
     /// is gathered.
     fn frame_bytes(&self, parts: &MemoryParts) -> u64 {
-        let io = buffer_share(parts.budget).max(parts.waits);
-        let rest = parts.budget.saturating_sub(parts.index + parts.sessions + io);
+        let rest = self.rest(parts).saturating_sub(parts.read_cache);
         rest.max(least_page_share(parts.budget)).saturating_sub(parts.gathered)
     }
 
@@ -304,14 +347,15 @@ mod tests {
     const PAGE: u64 = 64 << 10;
 
     fn governor() -> MemoryGovernor {
-        MemoryGovernor::new([ByteSize::mib(8), ByteSize::mib(16)], PAGE, [2, 256])
+        MemoryGovernor::new([ByteSize::mib(8), ByteSize::mib(16)], PAGE, [2, 256], None)
     }
 
     /// Asserts that the parts fit in the budget.
     fn check(governor: &MemoryGovernor) {
         let (parts, shares) = (governor.present(), governor.shares());
         let frames = u64::from(shares.frames) * PAGE;
-        let sum = parts.index + parts.sessions + shares.buffers as u64 + frames;
+        let others = parts.sessions + parts.read_cache + shares.buffers as u64;
+        let sum = parts.index + others + frames;
         assert!(sum <= parts.budget, "{parts:?} {shares:?}");
         assert!(frames + PAGE >= least_page_share(parts.budget), "{parts:?} {shares:?}");
     }
@@ -320,14 +364,15 @@ mod tests {
     fn the_index_takes_from_the_frames_down_to_their_floor() {
         let governor = governor();
         let first = governor.shares();
-        assert_eq!(first, MemoryShares { frames: 120, buffers: 512 << 10 });
+        let read_cache = 1 << 20;
+        assert_eq!(first, MemoryShares { frames: 120, buffers: 512 << 10, read_cache });
         // 8 MiB without the buffers and without an eighth.
         let most = (8 << 20) / 16 * 13;
         for index in (0..=most).step_by(64 << 10) {
             governor.note_index(index);
             check(&governor);
         }
-        assert_eq!(governor.shares().frames, 16);
+        assert_eq!((governor.shares().frames, governor.shares().read_cache), (16, 0));
         governor.note_index(0);
         assert_eq!(governor.shares(), first);
     }
@@ -339,6 +384,28 @@ mod tests {
         assert_eq!(governor.shares().frames, 104);
         governor.note_index(1 << 30);
         assert_eq!(governor.shares().frames, 16);
+    }
+
+    #[test]
+    fn the_read_cache_takes_what_it_has_and_leaves_the_frames_their_floor() {
+        let governor = governor();
+        let first = governor.shares();
+        governor.note_read_cache(first.read_cache);
+        check(&governor);
+        assert_eq!(governor.shares().frames, first.frames - 16);
+        // 1.5 MiB above the floor, then half of one.
+        for (index, limit) in [(5 << 20, 1 << 20), (6 << 20, 512 << 10)] {
+            governor.note_index(index);
+            assert_eq!(governor.shares().read_cache, limit);
+            governor.note_read_cache(limit);
+            check(&governor);
+        }
+        let budgets = [ByteSize::mib(8), ByteSize::mib(16)];
+        for (set, limit) in [(0, 0), (64 << 20, (8 << 20) / 16 * 13)] {
+            let set = Some(ByteSize::new(set));
+            let governor = MemoryGovernor::new(budgets, PAGE, [2, 256], set);
+            assert_eq!(governor.shares().read_cache, limit);
+        }
     }
 
     #[test]

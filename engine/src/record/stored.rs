@@ -1,15 +1,26 @@
-//! A record that was read from a device: its own bytes, checked and final.
+//! A record that was read from a device: bytes that are checked and final.
 
 use super::{ExpiryWord, Extents, Layout, RecordInfo, ValueState, WORD, unpack, word_in};
 use crate::base::address::Address;
 use kvick_io::AlignedBuf;
+use std::sync::Arc;
+use zerocopy::IntoBytes;
 
 /// The bytes of one record, which begin at `start` of a buffer.
 #[derive(Debug)]
 pub(crate) struct StoredRecord {
     address: Address,
-    bytes: AlignedBuf,
+    bytes: StoredBytes,
     start: usize,
+}
+
+/// A buffer with the bytes of a record, aligned to words.
+#[derive(Debug)]
+enum StoredBytes {
+    /// As the device has filled it.
+    Read(AlignedBuf),
+    /// A copy that others share.
+    Shared(Arc<[u64]>),
 }
 
 impl StoredRecord {
@@ -17,7 +28,13 @@ impl StoredRecord {
     pub(crate) fn new(address: Address, bytes: AlignedBuf, start: usize) -> Self {
         assert_eq!(start % WORD, 0, "records are aligned");
         assert!(start + WORD <= bytes.len(), "a header is there");
-        Self { address, bytes, start }
+        Self { address, bytes: StoredBytes::Read(bytes), start }
+    }
+
+    /// Creates the record at `address`. `words[start..]` holds the whole record.
+    pub(crate) fn shared(address: Address, words: Arc<[u64]>, start: usize) -> Self {
+        assert!(start < words.len(), "a header is there");
+        Self { address, bytes: StoredBytes::Shared(words), start: start * WORD }
     }
 
     pub(crate) fn address(&self) -> Address {
@@ -102,9 +119,18 @@ impl StoredRecord {
         word_in(self.record(), index)
     }
 
+    /// Returns the number of words of the whole record.
+    pub(crate) fn words(&self, layout: Layout) -> usize {
+        Self::header(self.record(), layout).expect("it is a whole record") / WORD
+    }
+
     /// Returns the bytes from the header of the record on.
     pub(crate) fn record(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        let bytes = match &self.bytes {
+            StoredBytes::Read(bytes) => bytes,
+            StoredBytes::Shared(words) => words.as_bytes(),
+        };
+        &bytes[self.start..]
     }
 }
 

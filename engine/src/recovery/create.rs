@@ -8,7 +8,7 @@ use crate::base::hash::{HASH_ID, KeyHasher};
 use crate::base::kinds::Durability;
 use crate::checkpoint::files::manifest::{Manifest, StoreFormat, TableFormat};
 use crate::config::space_sizes::SpaceSizes;
-use crate::config::{Geometry, largest_memory};
+use crate::config::{ByteSize, Geometry, largest_memory};
 use crate::epoch::Epoch;
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LEAST_FRAMES, Life, LogEnd, LogExtent, LogGeometry};
@@ -151,7 +151,10 @@ impl Opening {
     pub(super) fn governor(&self, geometry: &Geometry) -> Arc<MemoryGovernor> {
         let budgets = [self.config.memory, largest_memory(&self.config)];
         let frames = [LEAST_FRAMES, geometry.reserved_frames];
-        Arc::new(MemoryGovernor::new(budgets, 1 << geometry.page_bits, frames))
+        // A cache moves what is read to the front of its log.
+        let none = self.config.cache.then_some(ByteSize::new(0));
+        let read_cache = none.or(self.config.read_cache);
+        Arc::new(MemoryGovernor::new(budgets, 1 << geometry.page_bits, frames, read_cache))
     }
 
     /// Assembles a store.

@@ -12,6 +12,7 @@ pub(crate) enum Counter {
     Mutable,
     ReadOnly,
     OnDevice,
+    ReadCache,
     Absent,
     Suspensions,
     Appends,

@@ -79,6 +79,9 @@ pub struct CacheHits {
     /// The record was on the device. Blind writes of such keys count here too, although they read
     /// nothing.
     pub on_device: u64,
+    /// The record was on the device, and the [read cache](crate::Config::read_cache) had it. These
+    /// operations count in one of the other fields too, mostly `on_device`.
+    pub read_cache: u64,
     /// There was no record of the key.
     pub absent: u64,
 }
@@ -137,6 +140,8 @@ pub struct MemoryBytes {
     pub frames: u64,
     /// Buffers of device operations, in use or kept for the next operation.
     pub buffers: u64,
+    /// The [read cache](crate::Config::read_cache).
+    pub read_cache: u64,
     /// Sessions, and seats for operations on handles.
     pub sessions: u64,
     /// Operations that wait for the device, with their buffers, an estimate, which take the share
@@ -216,6 +221,7 @@ impl CacheHits {
             (&mut self.mutable, Counter::Mutable),
             (&mut self.read_only, Counter::ReadOnly),
             (&mut self.on_device, Counter::OnDevice),
+            (&mut self.read_cache, Counter::ReadCache),
             (&mut self.absent, Counter::Absent),
         ]);
     }

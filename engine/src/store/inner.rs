@@ -20,6 +20,7 @@ use crate::epoch::Epoch;
 use crate::hash_index::HashIndex;
 use crate::hybrid_log::{HybridLog, LogStatus};
 use crate::memory::MemoryGovernor;
+use crate::read_cache::ReadCache;
 use crate::record::{RecordInfo, RecordRef, TableNumber};
 use crate::space::SpaceGovernor;
 use crate::statistics::{
@@ -44,6 +45,7 @@ pub(crate) struct StoreInner {
     pub(crate) phase: SystemState,
     pub(crate) sessions: SessionTable,
     pub(crate) governor: Arc<MemoryGovernor>,
+    pub(in crate::store) read_cache: Option<ReadCache>,
     pub(crate) space: SpaceGovernor,
     /// `Some` in a store whose operations can be durable by themselves.
     pub(crate) wal: Option<WriteAheadLog>,
@@ -102,6 +104,8 @@ impl StoreInner {
             seats.seat(&places, yield_every, TableNumber::FIRST)
         });
         let phase = SystemState::new(version);
+        let read_cache = governor.read_cache_share();
+        let read_cache = (read_cache > 0).then(|| ReadCache::new(read_cache));
         let (scans, readers) = (ActiveScans::default(), LogReaders::default());
         Self {
             config,
@@ -113,6 +117,7 @@ impl StoreInner {
             phase,
             sessions,
             governor,
+            read_cache,
             space,
             wal,
             scans,

@@ -27,6 +27,9 @@ impl StoreInner {
             let Some(shares) = next.await else {
                 return;
             };
+            if let Some(read_cache) = &self.read_cache {
+                read_cache.set_limit(shares.read_cache);
+            }
             self.log.set_buffer_bytes(shares.buffers);
             self.log.want_frames(shares.frames);
             applied = Some(shares);
@@ -36,11 +39,12 @@ impl StoreInner {
     /// Returns the division of the memory, without the frames and the buffers.
     pub(in crate::store) fn memory_bytes(&self) -> MemoryBytes {
         self.note_memory();
-        let MemoryParts { index, sessions, waits, gathered, budget } = self.governor.present();
+        let MemoryParts { index, sessions, waits, read_cache, gathered, budget } =
+            self.governor.present();
         let waits = waits + gathered;
         let (floor, waited) = (self.governor.floor(), self.log.read_waits());
         let (frames, buffers) = (0, 0);
-        MemoryBytes { index, frames, buffers, sessions, waits, budget, floor, waited }
+        MemoryBytes { index, frames, buffers, read_cache, sessions, waits, budget, floor, waited }
     }
 
     /// Reports the memory of parts that do not ask before they grow.
@@ -48,6 +52,14 @@ impl StoreInner {
         self.governor.note_index(self.index.bytes());
         self.governor.note_sessions(self.seat_bytes());
         self.governor.note_waits();
+        self.note_read_cache();
+    }
+
+    /// Reports the memory of the read cache, which takes it from the frames.
+    pub(in crate::store) fn note_read_cache(&self) {
+        if let Some(read_cache) = &self.read_cache {
+            self.governor.note_read_cache(read_cache.bytes());
+        }
     }
 
     /// Warns once when the parts without the pages leave too little of the budget for pages.

@@ -22,9 +22,9 @@ use names::{
     COMPACTION_COPIED, CONDITION, DEVICE_READ_BYTES, DEVICE_READ_LATENCY, DEVICE_READS,
     DEVICE_STORED, DEVICE_WRITE_BYTES, DEVICE_WRITE_LATENCY, DEVICE_WRITES, EVICTED, EXPIRED, HITS,
     INDEX_BUCKETS, INDEX_ENTRIES, INDEX_PREFIXES, LOG, LOG_READERS, MEMORY_BUDGET, MEMORY_FLOOR,
-    MEMORY_WAITED, MISSES, Metric, OPERATIONS, PROMOTIONS, SCANS, SCANS_NEEDED, SEATS, SPACE,
-    SPACE_BUDGET, SPACE_DEBT, SPACE_PINNED, SPACE_REFUSED, SPACE_WAITING, SPACE_WAITS, SUSPENSIONS,
-    WAL, WAL_COMMITS, WAL_LATENCY, WAL_STORED, WAL_WRITTEN,
+    MEMORY_WAITED, MISSES, Metric, OPERATIONS, PROMOTIONS, READ_CACHE_HITS, SCANS, SCANS_NEEDED,
+    SEATS, SPACE, SPACE_BUDGET, SPACE_DEBT, SPACE_PINNED, SPACE_REFUSED, SPACE_WAITING,
+    SPACE_WAITS, SUSPENSIONS, WAL, WAL_COMMITS, WAL_LATENCY, WAL_STORED, WAL_WRITTEN,
 };
 use std::time::Duration;
 
@@ -134,6 +134,7 @@ impl CacheHits {
         to.counter(HITS, Some(("place", "read-only")), self.read_only);
         to.counter(HITS, Some(("place", "on-device")), self.on_device);
         to.counter(HITS, Some(("place", "absent")), self.absent);
+        to.counter(READ_CACHE_HITS, None, self.read_cache);
     }
 }
 
@@ -186,6 +187,7 @@ impl MemoryBytes {
         to.gauge(MEMORY, Some(("use", "index")), self.index);
         to.gauge(MEMORY, Some(("use", "frames")), self.frames);
         to.gauge(MEMORY, Some(("use", "buffers")), self.buffers);
+        to.gauge(MEMORY, Some(("use", "read-cache")), self.read_cache);
         to.gauge(MEMORY, Some(("use", "sessions")), self.sessions);
         to.gauge(MEMORY, Some(("use", "waits")), self.waits);
         to.gauge(MEMORY_BUDGET, None, self.budget);

@@ -33,6 +33,11 @@ pub(super) const PROMOTIONS: Metric = Metric {
     unit: Unit::Count,
     text: "records that reads of a cache moved to the front",
 };
+pub(super) const READ_CACHE_HITS: Metric = Metric {
+    name: "kvick_read_cache_hits_total",
+    unit: Unit::Count,
+    text: "records on the device that the read cache had",
+};
 pub(super) const LOG: Metric =
     Metric { name: "kvick_log_bytes", unit: Unit::Bytes, text: "log of a store by region" };
 pub(super) const SCANS: Metric =

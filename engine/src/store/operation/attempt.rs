@@ -1,5 +1,7 @@
 //! One synchronous attempt of an operation: its subject, and its end.
 
+pub(crate) mod operation;
+
 use crate::base::address::Address;
 use crate::base::hash::KeyHash;
 use crate::codec::{Key, Value};

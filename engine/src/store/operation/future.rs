@@ -12,79 +12,20 @@
 
 use crate::base::address::Address;
 use crate::base::error::Result;
-use crate::codec::Key;
+use crate::statistics::Counter;
 use crate::store::context::OperationContext;
 use crate::store::inner::no_wal;
-use crate::store::moment::Moment;
-use crate::store::operation::attempt::{Attempt, Blocked, HashedKey};
-use crate::store::operation::pending::PendingState;
+use crate::store::operation::attempt::operation::Operation;
+use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::operation::pending::acknowledgement::{Acknowledgement, Held};
+use crate::store::operation::pending::cached::cached_chain;
 use crate::store::operation::pending::wait::{PendingContext, PendingWait};
+use crate::store::operation::pending::{LearntChain, PendingState};
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::record::append::TRIES;
-use crate::store::table::TableRef;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-
-/// An operation that is made in synchronous attempts.
-pub(crate) trait Operation {
-    type Output;
-
-    /// Whether it may change the store, so that its answer may wait until it is durable.
-    const WRITES: bool = true;
-
-    /// Tries to do the whole operation now.
-    fn attempt(
-        &mut self,
-        core: TableRef<'_>,
-        tools: OperationContext<'_>,
-    ) -> Result<Attempt<Self::Output>>;
-
-    /// Whether it may be a hit.
-    const HITS: bool = false;
-
-    /// Does the operation if it is a [hit](crate::store::record::hit). Otherwise it returns `None`,
-    /// and the general attempt begins anew.
-    #[inline(always)]
-    fn hit(
-        &mut self,
-        _core: TableRef<'_>,
-        _tools: &OperationContext<'_>,
-    ) -> Option<Result<Self::Output>> {
-        None
-    }
-
-    /// Returns the encoded key, for comparison with records on the device.
-    fn key(&self) -> Result<Vec<u8>>;
-}
-
-/// A write that needs no old value, and so never waits for the device to read.
-pub(crate) trait BlindWrite<'k, K: Key + ?Sized + 'k>: Operation + Sized {
-    /// Returns the key.
-    fn key_item(&self) -> &'k K::Item;
-
-    /// Does the operation if it is a [hit](crate::store::record::hit), in the chain that begins at
-    /// `newest`.
-    #[inline(always)]
-    fn hit_at(
-        &self,
-        _core: TableRef<'_>,
-        (_key, _newest): (&[u8], Address),
-        _tools: &OperationContext<'_>,
-    ) -> Option<Result<Self::Output>> {
-        None
-    }
-
-    /// Tries like [`attempt`](Operation::attempt), with the key encoded and hashed.
-    fn attempt_hashed(
-        self,
-        core: TableRef<'_>,
-        key: HashedKey<'_>,
-        tools: OperationContext<'_>,
-        moment: &Moment<'_>,
-    ) -> Result<Attempt<Self::Output>>;
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
@@ -320,50 +261,88 @@ impl<'a, T> Attempts<'a, T> {
         blocked: Blocked,
         context: &mut Context<'_>,
     ) -> Poll<Result<O::Output>> {
-        let mut blocked = blocked;
+        match self.repeat(operation, blocked, PendingState::default()) {
+            None => self.poll_cold(operation, context),
+            Some(Ok(output)) => self.poll_done::<O>(output, context),
+            Some(Err(error)) => Poll::Ready(self.finish::<O>(Err(error))),
+        }
+    }
+
+    /// Repeats the attempt as long as it needs no wait. Returns `None` when a wait has begun.
+    #[cold]
+    #[inline(never)]
+    fn repeat<O: Operation>(
+        &mut self,
+        operation: &mut O,
+        mut blocked: Blocked,
+        mut pending: PendingState,
+    ) -> Option<Result<O::Output>> {
         for _ in 0..TRIES {
-            if !matches!(blocked, Blocked::Overtaken) {
-                break;
+            match blocked {
+                Blocked::Overtaken => {}
+                Blocked::OnDevice(from) => match self.cached(operation, from) {
+                    Ok(Some(chain)) => pending.learn(chain),
+                    Ok(None) => break,
+                    Err(error) => return Some(Err(error)),
+                },
+                _ => break,
             }
-            match self.attempt_again(operation) {
+            match self.attempt_again(operation, &pending) {
                 Ok(Attempt::Blocked(next)) => blocked = next,
-                Ok(Attempt::Done(output)) => return self.poll_done::<O>(output, context),
-                Err(error) => return Poll::Ready(self.finish::<O>(Err(error))),
+                Ok(Attempt::Done(output)) => return Some(Ok(output)),
+                Err(error) => return Some(Err(error)),
             }
         }
-        self.suspend(operation, blocked);
-        self.poll_cold(operation, context)
+        self.suspend(operation, blocked, pending);
+        None
+    }
+
+    /// Returns what the read cache has of the chain from `from` on.
+    fn cached<O: Operation>(
+        &mut self,
+        operation: &O,
+        from: Address,
+    ) -> Result<Option<LearntChain>> {
+        let core = self.access.core();
+        if core.store.read_cache.is_none() {
+            return Ok(None);
+        }
+        let chain = cached_chain(core, from, &operation.key()?);
+        if chain.is_some() {
+            self.access.count(Counter::ReadCache);
+        }
+        Ok(chain)
     }
 
     /// Makes an attempt off the hot path, with the results of waits.
     #[cold]
     #[inline(never)]
-    fn attempt_again<O: Operation>(&mut self, operation: &mut O) -> Result<Attempt<O::Output>> {
-        let Self { access, cold, .. } = self;
-        let pending = match cold.as_deref() {
-            Some(Cold::Pending(cold)) => Some(&cold.pending),
-            _ => None,
-        };
+    fn attempt_again<O: Operation>(
+        &mut self,
+        operation: &mut O,
+        pending: &PendingState,
+    ) -> Result<Attempt<O::Output>> {
         let mut attempted = None;
-        access.protected_once(&mut |core, tools| {
-            let pending = pending.unwrap_or(tools.pending);
+        self.access.protected_once(&mut |core, tools| {
             attempted = Some(operation.attempt(core, OperationContext { pending, ..tools }));
         });
         attempted.expect("the body was run")
     }
 
     #[cold]
-    fn suspend<O: Operation>(&mut self, operation: &O, blocked: Blocked) {
-        self.access.count_suspension();
-        let mut pending = match self.cold.take().map(|cold| *cold) {
-            Some(Cold::Pending(cold)) => cold.pending,
-            _ => PendingState::default(),
-        };
+    fn suspend<O: Operation>(
+        &mut self,
+        operation: &O,
+        blocked: Blocked,
+        mut pending: PendingState,
+    ) {
+        self.access.count(Counter::Suspensions);
         if let Blocked::NeedsOverflow(_) = blocked {
             // The old value, which may be as long, does not stay in memory meanwhile.
             pending.gathered = None;
         }
-        let wait = PendingWait::for_what(self.access.core(), blocked, &|| operation.key());
+        let core = self.access.core();
+        let wait = PendingWait::for_what(core, blocked, &|| operation.key(), !O::WRITES);
         self.cold = Some(Box::new(Cold::Pending(PendingContext { pending, wait })));
     }
 
@@ -383,18 +362,23 @@ impl<'a, T> Attempts<'a, T> {
                     return Poll::Ready(self.finish::<O>(answer.map(Held::from_held)));
                 }
             };
-            let attempted = match std::task::ready!(cold.wait.poll(context)) {
-                Ok(result) => match cold.pending.take_in(result) {
-                    Ok(()) => self.attempt_again(operation),
-                    Err(error) => Err(error),
+            let result = std::task::ready!(cold.wait.poll(context));
+            let mut pending = std::mem::take(&mut cold.pending);
+            let attempted = result
+                .and_then(|result| pending.take_in(result))
+                .and_then(|()| self.attempt_again(operation, &pending));
+            let answer = match attempted {
+                Ok(Attempt::Blocked(blocked)) => match self.repeat(operation, blocked, pending) {
+                    Some(answer) => answer,
+                    None => continue,
                 },
+                Ok(Attempt::Done(output)) => Ok(output),
                 Err(error) => Err(error),
             };
-            match attempted {
-                Ok(Attempt::Blocked(blocked)) => self.suspend(operation, blocked),
-                Ok(Attempt::Done(output)) => return self.poll_done::<O>(output, context),
-                Err(error) => return Poll::Ready(self.finish::<O>(Err(error))),
-            }
+            return match answer {
+                Ok(output) => self.poll_done::<O>(output, context),
+                Err(error) => Poll::Ready(self.finish::<O>(Err(error))),
+            };
         }
     }
 

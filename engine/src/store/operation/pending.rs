@@ -1,6 +1,7 @@
 //! The results of the waits of an operation: addresses and owned bytes.
 
 pub(crate) mod acknowledgement;
+pub(in crate::store) mod cached;
 pub(crate) mod long_value_turn;
 pub(in crate::store) mod wait;
 
@@ -103,7 +104,7 @@ impl PendingState {
     pub(in crate::store) fn take_in(&mut self, result: PendingResult) -> Result<()> {
         match result {
             PendingResult::Nothing => {}
-            PendingResult::Chain(chain) => self.chain = Some(chain),
+            PendingResult::Chain(chain) => self.learn(chain),
             PendingResult::Drained(frozen) => self.drained = Some(frozen),
             PendingResult::Gathered(at, value) => self.gathered = Some((at, value)),
             PendingResult::Scattered(value) => {
@@ -129,6 +130,11 @@ impl PendingState {
 }
 
 impl PendingState {
+    /// Takes in a chain that is known without a wait.
+    pub(in crate::store) fn learn(&mut self, chain: LearntChain) {
+        self.chain = Some(chain);
+    }
+
     /// Returns the record of the key on the device from `address` on, if a wait has read that
     /// chain, and the log still begins where it did.
     #[inline]

@@ -12,8 +12,8 @@ use crate::statistics::{Counter, Counters};
 use crate::store::context::OperationContext;
 use crate::store::expiry::Expiry;
 use crate::store::moment::Moment;
+use crate::store::operation::attempt::operation::Operation;
 use crate::store::operation::attempt::{Attempt, Blocked, Types, layout};
-use crate::store::operation::future::Operation;
 use crate::store::operation::pending::{Gathered, PendingState};
 use crate::store::operation::upsert::{at_newest, hashed};
 use crate::store::record::encoding::{

@@ -139,12 +139,11 @@ impl<'a> StoreRef<'a> {
         }
     }
 
+    /// Counts an event off the hot path.
     #[cold]
-    pub(crate) fn count_suspension(&mut self) {
+    pub(crate) fn count(&mut self, counter: Counter) {
         let core = self.core();
-        let count = |seat: &mut ExecutionContext| {
-            seat.count(core.table.number, Counter::Suspensions);
-        };
+        let count = |seat: &mut ExecutionContext| seat.count(core.table.number, counter);
         match &mut self.seat {
             Some(seat) => count(seat),
             None => core.pool.with(count),

@@ -2,8 +2,8 @@
 
 use crate::base::error::Result;
 use crate::store::context::OperationContext;
+use crate::store::operation::attempt::operation::Operation;
 use crate::store::operation::attempt::{Attempt, Blocked};
-use crate::store::operation::future::Operation;
 use crate::store::operation::pending::long_value_turn::LongValuePlace;
 use crate::store::sessions::state::SessionState;
 use crate::store::table::TableRef;

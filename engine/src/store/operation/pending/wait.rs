@@ -1,5 +1,6 @@
 //! The waits of suspended operations.
 
+use super::cached::keep_chain;
 use super::{LearntChain, PendingResult, PendingState, Scattered};
 use crate::base::error::{Error, Result};
 use crate::base::wait::yield_once;
@@ -26,21 +27,27 @@ pub(in crate::store) struct PendingWait<'a>(BoxFuture<'a, Result<PendingResult>>
 
 impl<'a> PendingWait<'a> {
     /// Starts to wait until `blocked` ends. A read of the device compares keys, and pieces
-    /// have the key of their value. The other waits do not call `encode_key`.
+    /// have the key of their value. The other waits do not call `encode_key`. What is read stays in
+    /// the read cache if `is_kept` is set.
     pub(in crate::store) fn for_what(
         core: TableRef<'a>,
         blocked: Blocked,
         encode_key: &dyn Fn() -> Result<Vec<u8>>,
+        is_kept: bool,
     ) -> Self {
         Self(match blocked {
             Blocked::OnDevice(from) => {
                 let (key, waiting) = (encode_key(), core.store.governor.waiting());
                 Box::pin(async move {
                     let _waiting = waiting;
-                    let begin = core.log.pages().begin();
+                    let (key, begin) = (key?, core.log.pages().begin());
                     let table = (core.table.number, core.table.layout);
-                    let found = find_on_device(core.store, table, from, &key?).await?;
-                    Ok(PendingResult::Chain(LearntChain { from, begin, found }))
+                    let found = find_on_device(core.store, table, from, &key).await?;
+                    let chain = LearntChain { from, begin, found };
+                    if is_kept {
+                        keep_chain(core, &key, &chain);
+                    }
+                    Ok(PendingResult::Chain(chain))
                 })
             }
             Blocked::NoSpace(room) => Box::pin(async move {
