@@ -124,6 +124,9 @@ fn check_bounds(config: &Config) -> Result<()> {
     if let Some(most) = config.memory_max {
         within("memory_max", most, &(config.memory..=*MEMORY.end()))?;
     }
+    if let Some(bytes) = config.read_cache {
+        within("read_cache", bytes, &(ByteSize::new(0)..=config.memory))?;
+    }
     within("max_value", config.max_value, &VALUE)?;
     within("mutable_fraction", config.mutable_fraction, &MUTABLE_FRACTION)?;
     config.space_ratio.map_or(Ok(()), |ratio| within("space_ratio", ratio, &SPACE_RATIO))?;

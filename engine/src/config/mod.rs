@@ -78,17 +78,18 @@ pub struct Config {
     /// `memory` on Unix, else `memory`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_max: Option<ByteSize>,
-    /// The part of `memory` that records may take which were read from the device, so that the next
-    /// read of their keys needs no device.
+    /// The part of `memory` for records that were read from the device, so that later reads of
+    /// their keys need no device. At most `memory`.
     ///
     /// The cache keeps what is read for the second time. It takes memory from the log pages as it
-    /// fills, and leaves them at least an eighth of `memory`. A result takes about 120 bytes more
+    /// fills, and leaves them at least an eighth of `memory`. A result takes about 100 bytes more
     /// than its record, so larger records use the memory better; one that takes more than a 64th of
     /// the cache is not kept. It serves loads that read some keys much more often than they write
-    /// them. `0` turns it off, which is best if all keys are read alike.
+    /// them. Where all keys are read alike it costs a few percent; `0` turns it off.
+    ///
     /// [`CacheHits::read_cache`](crate::stats::CacheHits::read_cache) counts its use. A
-    /// [cache](Self::cache) has none: it moves what is read to the front of its log. Default: an
-    /// eighth of `memory`.
+    /// [cache](Self::cache) has none: it moves what is read to the front of its log. A
+    /// [reader](crate::reader) has none either. Default: an eighth of `memory`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_cache: Option<ByteSize>,
     /// The space that all files of the store may take on the device: a hard limit.

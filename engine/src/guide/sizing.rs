@@ -29,8 +29,8 @@
 //!   numbers.
 //! * The pages are a cache of the newest records. Reads of older records go to the device, and
 //!   second reads of the same key fill the [read cache](crate::Config::read_cache). A record takes
-//!   120 bytes more there than in a page. So a larger one pays where some keys are read much
-//!   more often than others, and `0` where all keys are read alike.
+//!   100 bytes more there than in a page. Give the read cache more where some keys are read much
+//!   more often than others, and nothing where all keys are read alike.
 //! * A long value is stored in pieces: a value of more than a quarter of a page or 256 KiB, or more
 //!   than half of a page of at most 64 KiB. It takes memory beyond the budget while an operation
 //!   handles it. That is its length for `upsert` and `read_with`, twice that for `read`, and up to

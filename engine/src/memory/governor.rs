@@ -280,7 +280,8 @@ impl MemoryGovernor {
 
     /// Returns the limit of the read cache: its share, unless the frames need it for their floor.
     fn read_cache_limit(&self, parts: &MemoryParts) -> u64 {
-        let above_floor = self.rest(parts).saturating_sub(self.floor_of_frames(parts.budget));
+        let floor = self.floor_of_frames(parts.budget).saturating_add(parts.gathered);
+        let above_floor = self.rest(parts).saturating_sub(floor);
         self.read_cache_share_of(parts).min(above_floor)
     }
 

@@ -1,5 +1,8 @@
 use super::*;
-use crate::record::{ExpiryWord, NewRecord, RecordInfo, RecordKind, RecordRef};
+use crate::base::hash::KeyHash;
+use crate::record::{
+    ExpiryWord, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, TableNumber, WORD,
+};
 
 const LAYOUT: Layout = Layout::new(None, None);
 const TABLE: TableNumber = TableNumber::FIRST;
@@ -22,7 +25,7 @@ fn lookup(from: u64, key: &[u8], hash: u64) -> Lookup<'_> {
 
 /// Keeps a result that was asked for before.
 fn keep(cache: &ReadCache, lookup: Lookup<'_>, found: Option<&StoredRecord>) -> bool {
-    cache.admission.admits(Place::hash(lookup.place()));
+    cache.keep(lookup, found);
     cache.keep(lookup, found)
 }
 
@@ -80,29 +83,48 @@ fn a_record_below_the_begin_is_no_answer() {
     assert!(cache.get(asked, Address::new(1032)).is_none());
 }
 
-#[test]
-fn the_memory_has_a_limit_which_may_move() {
-    let limit = 1 << 20;
-    let (cache, value) = (ReadCache::new(limit), [7; 100]);
+/// Keeps the results of `count` different keys.
+fn fill(cache: &ReadCache, count: u64, value: &[u8]) -> bool {
     let mut is_reported = false;
-    for number in 0..20_000_u64 {
+    for number in 0..count {
         let key = number.to_le_bytes();
         let asked = lookup(4096, &key, number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        is_reported |= keep(&cache, asked, Some(&record(1024, TABLE, &key, &value)));
-        assert!(cache.bytes() <= limit);
+        is_reported |= keep(cache, asked, Some(&record(1024, TABLE, &key, value)));
     }
-    assert!(cache.bytes() > limit / 8 * 7, "{} bytes", cache.bytes());
-    assert!(is_reported, "the governor hears of it");
-    let beside = cache.results.memory_used().total() as u64;
-    // The header of an allocation of counted words, and the rest of its class of size.
-    let allocated = cache.results.len() as u64 * (16 + 8);
-    let counted = cache.results.len() as u64 * RESULT_BYTES;
-    assert!(beside + allocated <= counted, "{beside} + {allocated} of {counted} bytes");
-    cache.set_limit(limit / 4);
-    assert!(cache.bytes() <= limit / 4);
+    is_reported
+}
+
+/// The bytes are those of the structures that the crate has, and of allocations as they are.
+#[test]
+fn the_memory_has_a_limit() {
+    let limit = 1 << 20;
+    for length in [8, 100, 1000] {
+        let cache = ReadCache::new(limit);
+        assert!(fill(&cache, 20_000, &vec![7; length]), "the governor hears of it");
+        println!("{length}: {} of {limit} bytes", cache.bytes());
+        assert!(cache.bytes() <= limit, "{length}: {} bytes", cache.bytes());
+        assert!(cache.bytes() > limit / 4 * 3, "{length}: {} bytes", cache.bytes());
+    }
+}
+
+#[test]
+fn a_limit_may_move() {
+    let limit = 1 << 20;
+    let cache = ReadCache::new(limit);
+    fill(&cache, 20_000, &[7; 100]);
+    cache.set_limit(limit / 2);
+    assert!((limit / 4..limit).contains(&cache.bytes()), "{} bytes", cache.bytes());
+    // The structures were made for more. A new cache has smaller ones.
+    cache.set_limit(limit / 8);
+    assert_eq!(cache.bytes(), 0);
+    fill(&cache, 20_000, &[7; 100]);
+    assert!((limit / 16..=limit / 8).contains(&cache.bytes()), "{} bytes", cache.bytes());
     cache.set_limit(0);
-    keep(&cache, lookup(4096, b"key", 7), None);
-    assert_eq!(cache.bytes(), cache.admission.bytes());
+    fill(&cache, 10, &[7; 100]);
+    assert_eq!(cache.bytes(), 0);
+    cache.set_limit(limit);
+    fill(&cache, 20_000, &[7; 100]);
+    assert!((limit / 2..=limit).contains(&cache.bytes()), "{} bytes", cache.bytes());
 }
 
 #[test]

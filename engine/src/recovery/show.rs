@@ -7,7 +7,7 @@ use super::{INSPECT, Opened, Opening, RecoveryReport, TypeNames};
 use crate::base::error::{Error, Result};
 use crate::checkpoint::files::manifest::{CheckpointEntry, Manifest};
 use crate::checkpoint::{CheckpointToken, Checkpoints, Schedule};
-use crate::config::{DurableBy, Geometry, largest_memory};
+use crate::config::{ByteSize, DurableBy, Geometry, largest_memory};
 use crate::store::sessions::table::SessionTable;
 use kvick_io::Lock;
 use kvick_io::wrap::ReadOnly;
@@ -87,6 +87,8 @@ impl Opening {
             types.adopt(table, self.accepts_type_change)?;
         }
         self.config = adopt(&self.config, &manifest.store)?;
+        // Nothing takes memory from the pages of a view.
+        self.config.read_cache = Some(ByteSize::new(0));
         let checkpoint_files = self.files(manifest.clone());
         let mut report = RecoveryReport::default();
         let (restored, chosen) =

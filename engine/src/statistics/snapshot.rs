@@ -79,8 +79,9 @@ pub struct CacheHits {
     /// The record was on the device. Blind writes of such keys count here too, although they read
     /// nothing.
     pub on_device: u64,
-    /// The record was on the device, and the [read cache](crate::Config::read_cache) had it. These
-    /// operations count in one of the other fields too, mostly `on_device`.
+    /// The lookups that the [read cache](crate::Config::read_cache) answered, with a record or with
+    /// the fact that there is none, in place of reads of the device. Their operations count in
+    /// another field too, mostly `on_device`.
     pub read_cache: u64,
     /// There was no record of the key.
     pub absent: u64,

@@ -39,6 +39,7 @@ impl fmt::Display for Stats {
         table.row("found", "read-only", count(hits.read_only))?;
         table.row("found", "on device", count(hits.on_device))?;
         table.row("found", "absent", count(hits.absent))?;
+        table.row("found", "read cache", count(hits.read_cache))?;
         table.row("index", "entries", count(self.index.entries))?;
         table.row("index", "prefixes", count(self.index.prefixes))?;
         table.row("index", "buckets", count(self.index.buckets))?;
@@ -54,6 +55,7 @@ impl fmt::Display for Stats {
         table.row("memory", "index", size(self.memory.index))?;
         table.row("memory", "frames", size(self.memory.frames))?;
         table.row("memory", "buffers", size(self.memory.buffers))?;
+        table.row("memory", "read cache", size(self.memory.read_cache))?;
         table.row("memory", "sessions", size(self.memory.sessions))?;
         table.row("memory", "waits", size(self.memory.waits))?;
         table.row("memory", "budget", size(self.memory.budget))?;

@@ -342,7 +342,7 @@ impl<'a, T> Attempts<'a, T> {
             pending.gathered = None;
         }
         let core = self.access.core();
-        let wait = PendingWait::for_what(core, blocked, &|| operation.key(), !O::WRITES);
+        let wait = PendingWait::for_what(core, blocked, &|| operation.key());
         self.cold = Some(Box::new(Cold::Pending(PendingContext { pending, wait })));
     }
 

@@ -21,7 +21,7 @@ pub(in crate::store) fn cached_chain(
     Some(LearntChain { from, begin, found })
 }
 
-/// Keeps what a read has learnt of the chain of `key`.
+/// Keeps what an operation has learnt of the chain of `key`.
 pub(in crate::store) fn keep_chain(core: TableRef<'_>, key: &[u8], chain: &LearntChain) {
     if let Some(read_cache) = &core.store.read_cache
         && read_cache.keep(lookup(core, chain.from, key), chain.found.as_ref())

@@ -27,13 +27,11 @@ pub(in crate::store) struct PendingWait<'a>(BoxFuture<'a, Result<PendingResult>>
 
 impl<'a> PendingWait<'a> {
     /// Starts to wait until `blocked` ends. A read of the device compares keys, and pieces
-    /// have the key of their value. The other waits do not call `encode_key`. What is read stays in
-    /// the read cache if `is_kept` is set.
+    /// have the key of their value. The other waits do not call `encode_key`.
     pub(in crate::store) fn for_what(
         core: TableRef<'a>,
         blocked: Blocked,
         encode_key: &dyn Fn() -> Result<Vec<u8>>,
-        is_kept: bool,
     ) -> Self {
         Self(match blocked {
             Blocked::OnDevice(from) => {
@@ -44,9 +42,7 @@ impl<'a> PendingWait<'a> {
                     let table = (core.table.number, core.table.layout);
                     let found = find_on_device(core.store, table, from, &key).await?;
                     let chain = LearntChain { from, begin, found };
-                    if is_kept {
-                        keep_chain(core, &key, &chain);
-                    }
+                    keep_chain(core, &key, &chain);
                     Ok(PendingResult::Chain(chain))
                 })
             }
