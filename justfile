@@ -145,6 +145,11 @@ logversus *args:
 cacheversus *args:
     cd benches/versus && cargo run --release --no-default-features --features cache --bin cache -- {{args}}
 
+# A store that is overwritten beside redb and fjall, with `--features disk` RocksDB too.
+overwriteversus *args:
+    cd benches/versus && cargo run --release --no-default-features --features overwrite \
+        --bin overwrite -- {{args}}
+
 # The log's figures next to what each is measured against; `path` is on the disk to be measured.
 logfigures path="target" runs="3":
     just logbench --path {{path}} --runs {{runs}} --backend null --runtime builtin --seconds 3
