@@ -70,4 +70,5 @@ mod syncs;
 mod tables;
 mod transient;
 mod wal_faults;
+mod wal_full;
 mod workload;

@@ -11,6 +11,7 @@
 //! * [`simulated`]: a store on the simulated executor and disk, and the command that replays a run.
 //! * [`stepped`]: a runtime whose tasks run when the test says so.
 //! * [`crash`]: power cuts at every I/O, and a check of the recovered store.
+//! * [`cramped`]: a log on a device of its own, which may be full.
 //! * [`replica`]: a copy of a store that follows its durable changes.
 //! * [`log_files`]: the raw files of a log, for tests that damage them and open the log again.
 //! * [`log_frames`]: the frames of a log, read from its files without the code of the log.
@@ -31,6 +32,7 @@ pub mod allocations;
 pub mod anew;
 pub mod budgets;
 pub mod configs;
+pub mod cramped;
 pub mod crash;
 pub mod crowd;
 pub mod deadline;

@@ -132,8 +132,11 @@ impl Checkpoints {
         let Some(wal) = &self.core.wal else {
             return saved;
         };
-        let closed = wal.log().close().await;
-        saved.and(closed)
+        match wal.log().close().await {
+            // The newest checkpoint has everything, so the full log needs nothing more.
+            Err(error) if error.is_shortage() && !self.is_outdated() => saved,
+            closed => saved.and(closed),
+        }
     }
 
     async fn save_changes(&self) -> Result<()> {
@@ -376,12 +379,12 @@ impl Checkpoints {
     }
 
     /// Removes the entries of the write-ahead log that neither checkpoints nor readers of changes
-    /// need. A failed removal is repeated next time.
+    /// need. On a full device only the newest checkpoint that survives power cuts needs some: older
+    /// ones are then recovered by their tokens alone. A failed removal is repeated next time.
     async fn try_truncate_wal(&self) {
-        let needed = self.checkpoint_files.take_wal_needed_from();
-        if let Some(wal) = &self.core.wal
-            && let Err(error) = wal.truncate(needed, self.core.config.wal_keep).await
-        {
+        let Some(wal) = &self.core.wal else { return };
+        let needed = self.checkpoint_files.take_wal_needed_from(wal.is_full());
+        if let Err(error) = wal.truncate(needed, self.core.config.wal_keep).await {
             tracing::warn!(target: "kvick::checkpoint", %error, "left for later");
         }
     }
@@ -468,6 +471,9 @@ impl Checkpoints {
             if let Err(error) = self.take(plan, &Progress::default(), basis).await {
                 tracing::warn!(target: "kvick::checkpoint", %error, "a due checkpoint failed");
             }
+        } else {
+            // There may be a checkpoint of all changes, and its log may be full meanwhile.
+            self.try_truncate_wal().await;
         }
         self.try_divide_space().await;
         // Also if nothing had changed: the next one is due after the same time or growth again.

@@ -59,8 +59,16 @@ struct Ended {
     /// The version tag of records that were changed in this version.
     version_tag: u64,
     sessions: table::Ended,
-    /// The end of the version in the write-ahead log, and whether operations append to it.
-    wal: Option<(Address, bool)>,
+    wal: Option<EndInWal>,
+}
+
+/// The end of a version in the write-ahead log.
+struct EndInWal {
+    cut: Address,
+    /// Whether operations append to the log.
+    is_live: bool,
+    /// The durable end of the log if it is before the cut.
+    durable: Option<Address>,
 }
 
 /// The files that a capture has written beside the log.
@@ -124,9 +132,9 @@ impl CheckpointRun<'_> {
             versions.thaw(&[ended.end]).await;
         }
         let captured = captured?;
-        if let Some(wal) = &self.core.wal {
+        if let (Some(wal), Some(end)) = (&self.core.wal, &mut ended.wal) {
             // Before the checkpoint is published: later entries are above its cut for ever.
-            wal.commit().await?;
+            end.durable = wal.commit_below(end.cut, self.plan.durability).await?;
         }
         self.core.sessions.read(&mut ended.sessions, self.token + 1).await;
         let layers = self.layer_writer().layers(&basis.layers).await?;
@@ -209,7 +217,10 @@ impl CheckpointRun<'_> {
                 log.versions().freeze_pinned(end)
             };
             let (begin, sessions) = (log.pages().begin(), self.core.sessions.end_version());
-            let wal = self.core.wal.as_ref().map(|wal| (wal.cut(), wal.is_live()));
+            let wal = self.core.wal.as_ref().map(|wal| {
+                let (cut, is_live) = (wal.cut(), wal.is_live());
+                EndInWal { cut, is_live, durable: None }
+            });
             Ended { kind, begin, end, flushed, version_tag, sessions, wal }
         };
         let ended = self.core.cut(self.handle, self.token + 1, freeze).await;
@@ -334,6 +345,7 @@ impl CheckpointRun<'_> {
         let helps =
             |image: &&IndexImage| image.end <= ended.end.raw() && image.start >= ended.begin.raw();
         let newest = manifest.indexes.iter().rfind(helps);
+        let wal = ended.wal.as_ref();
         let mut record = CheckpointEntry {
             token: self.token,
             kind: ended.kind,
@@ -343,8 +355,9 @@ impl CheckpointRun<'_> {
             end: ended.end.raw(),
             index: newest.map(|image| image.stream.token),
             cookie: hex_of(&self.plan.cookie),
-            wal: ended.wal.map(|(cut, _)| cut.raw()),
-            is_partial: ended.wal.is_some_and(|(_, is_live)| !is_live),
+            wal: wal.map(|end| end.cut.raw()),
+            wal_durable: wal.and_then(|end| end.durable).map(Address::raw),
+            is_partial: wal.is_some_and(|end| !end.is_live),
             parts: captured.parts,
             deltas: captured.deltas,
             point_files: Vec::new(),

@@ -3,12 +3,15 @@
 use super::plan::Work;
 use crate::base::kinds::CheckpointKind;
 use crate::config::{ByteSize, Config};
-use crate::store::StoreInner;
+use crate::store::{StoreInner, WriteAheadLog};
 use futures::future::select;
 use kvick_runtime::Handle;
 use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
+
+/// The time between two checkpoints that are to relieve a full write-ahead log.
+const SHORTAGE: Duration = Duration::from_secs(1);
 
 /// The rules for automatic checkpoints.
 #[derive(Clone, Copy, Debug)]
@@ -35,9 +38,20 @@ pub(super) struct LastLook {
 impl LastLook {
     /// Returns a look at the store now.
     pub(super) fn now(handle: &Handle, core: &StoreInner) -> Self {
-        let wal_end = core.wal.as_ref().map_or(0, |wal| wal.cut().raw());
+        let wal_end = core.wal.as_ref().map_or(0, |wal| wal.end().raw());
         let (log_end, work) = (core.log_end(), Work::of(&core.stats()));
         Self { at: handle.now(), log_end, wal_end, work }
+    }
+
+    /// Resolves when the device of the write-ahead log is full, some time after this look.
+    async fn is_of_a_full_log(self, wal: &WriteAheadLog, handle: &Handle) {
+        loop {
+            wal.full().await;
+            handle.sleep((self.at + SHORTAGE).saturating_sub(handle.now())).await;
+            if wal.is_full() {
+                return;
+            }
+        }
     }
 
     /// Asserts that this look may replace `before`.
@@ -85,6 +99,16 @@ impl Schedule {
                 None => pending().await,
             }
         };
-        select(pin!(by_wal), pin!(select(pin!(by_time), pin!(by_growth)))).await;
+        let by_shortage = async {
+            match &core.wal {
+                Some(wal) => last.is_of_a_full_log(wal, handle).await,
+                None => pending().await,
+            }
+        };
+        select(
+            pin!(select(pin!(by_wal), pin!(by_shortage))),
+            pin!(select(pin!(by_time), pin!(by_growth))),
+        )
+        .await;
     }
 }

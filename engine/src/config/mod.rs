@@ -205,8 +205,9 @@ pub struct Config {
     ///
     /// The entries go that no [kept](Self::keep_checkpoints) checkpoint needs, a whole file at a
     /// time. So the log takes about this much for each kept checkpoint, and once more, and
-    /// [`wal_keep`](Self::wal_keep) if that is more. A checkpoint needs some space on the device of
-    /// the log: give the device more than that.
+    /// [`wal_keep`](Self::wal_keep) if that is more. If the device of the log is full before, a
+    /// checkpoint is taken, too, and only the newest one keeps entries. Older ones are recovered by
+    /// their tokens alone from then on.
     pub wal_size: ByteSize,
     /// The bytes at the end of the write-ahead log that stay for
     /// [readers of changes](crate::FasterKv::changes), also when no checkpoint needs them, up to

@@ -47,7 +47,10 @@
 //! A token is of one write-ahead log. A [backup](crate::Database::backup) gets another one with its
 //! first opening. A recovery by the token of a checkpoint gives up the changes after it: then the
 //! tokens of before are refused with `Truncated`, and [`Start::Oldest`] is after what was given up.
-//! So does [`replace_contents`](crate::Database::replace_contents).
+//! So does [`replace_contents`](crate::Database::replace_contents), and a
+//! [repair](crate::log::repair) of a log whose end is lost. If the device of the log was full and
+//! the store crashes, its newest checkpoint may have changes that the log lacks: then the tokens
+//! before that checkpoint are refused, too.
 //! If an older copy of the files is put in the place of a store, nothing can tell: begin anew.
 //!
 //! # A replica of changes

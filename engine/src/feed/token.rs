@@ -99,13 +99,15 @@ impl Start {
             Self::Token(token) => token.address(),
             Self::Checkpoint(token) => {
                 let place = manifest.wal_place(token.version());
-                newest.min(place.ok_or_else(|| no_checkpoint(token))?.cut.into())
+                let cut = place.ok_or_else(|| no_checkpoint(token))?.cut.into();
+                // The checkpoint has more than the log if that was full.
+                if cut > durable { cut } else { newest.min(cut) }
             }
         };
         if at < oldest {
             return Err(Error::removed_changes(at.raw(), oldest.raw()));
         }
-        if at > durable {
+        if at > durable.max(manifest.wal_replayed_from().into()) {
             return Err(Error::foreign_changes("of changes that the store has lost"));
         }
         Ok(ChangeToken::new(identity, at))

@@ -237,6 +237,12 @@
 //! [`truncate_until`](crate::FasterLog::truncate_until) work on a full disk too. The file system
 //! may free the space a moment later.
 //!
+//! If only the device of the [write-ahead log](crate::Config::durability) is full, the store takes
+//! a checkpoint by itself, which removes whole files of the log. Writers that were refused try
+//! again. [`wal_keep`](crate::Config::wal_keep) holds, so it must be less than the device. A log
+//! within its first file (an eighth of [`wal_size`](crate::Config::wal_size)) gets its space back
+//! by the next opening only.
+//!
 //! A refused page is written again after pauses of up to half a second. So the first calls after
 //! space was freed may still fail, with the earlier cause. Repeat a checkpoint or commit with
 //! pauses until it succeeds, *before* `close`. A store is closed even if its last checkpoint

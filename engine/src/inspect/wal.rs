@@ -47,12 +47,14 @@ pub(super) async fn check(
 }
 
 /// Notes checkpoints after which the log does not have every change. Later commits of a running
-/// store are no problem.
+/// store are no problem. A log that was full may lack entries below the cut of the newest, and
+/// those that older ones need.
 fn check_cuts(manifest: &Manifest, check: &Check, problems: &mut Problems) {
     let [begin, end] = [check.begin.raw(), check.commit.until.raw()];
-    for record in &manifest.checkpoints {
-        let CheckpointEntry { token, wal: Some(cut), .. } = *record else { continue };
-        if !(begin..=end).contains(&cut) {
+    let newest = manifest.newest_safe();
+    for record in manifest.checkpoints.iter().filter(|record| Some(record.token) >= newest) {
+        let CheckpointEntry { token, wal: Some(cut), wal_durable, .. } = *record else { continue };
+        if cut < begin || end < wal_durable.unwrap_or(cut) {
             let what = format!(
                 "checkpoint {token} needs the changes from {cut} on; there are those from {begin} \
                  to {end}"

@@ -6,7 +6,7 @@ use super::config::{Config, Geometry};
 use super::handle::FasterLog;
 use super::lifecycle::LogLifecycle;
 use super::memory::EpochContexts;
-use super::recover::opening::{LogOpener, RecoveredLog, Renews};
+use super::recover::opening::{Continuation, LogOpener, RecoveredLog, Renews};
 use crate::base::error::Result;
 use crate::epoch::Epoch;
 use crate::opening::directory::Surroundings;
@@ -135,6 +135,7 @@ impl Builder {
             salt: self.salt.unwrap_or_else(drawn),
             renews: Renews::Never,
             number: self.number,
+            continues: None,
         };
         let opened = opening.open().instrument(span).await?;
         let (log, maintenance) = maintained(opened);
@@ -154,8 +155,8 @@ pub(crate) struct SharedLog {
 }
 
 /// Opens the log in `directory`, or creates it there with this `salt`; `renews` says whether a
-/// log without a commit gets it, too. Operations under a guard of
-/// `epoch` may append to it.
+/// log without a commit gets it, too, and `continues` whether it may end before some place.
+/// Operations under a guard of `epoch` may append to it.
 ///
 /// # Errors
 /// As [`FasterLog::open`].
@@ -163,11 +164,12 @@ pub(crate) async fn open_on(
     epoch: Epoch,
     config: Config,
     (directory, handle): (Arc<dyn Directory>, Handle),
-    (salt, renews): (u64, Renews),
+    (salt, renews, continues): (u64, Renews, Option<Continuation>),
 ) -> Result<SharedLog> {
     let contexts = Arc::new(EpochContexts::on(epoch, SEATS));
     let (buffers, number) = (None, None);
-    let opening = LogOpener { config, directory, handle, contexts, buffers, salt, renews, number };
+    let opening =
+        LogOpener { config, directory, handle, contexts, buffers, salt, renews, number, continues };
     let opened = opening.open().await?;
     let salt = opened.identity.sizes.salt.0;
     let (log, maintenance) = maintained(opened);

@@ -164,6 +164,7 @@ impl Group {
             salt: drawn(),
             renews: Renews::Never,
             number: None,
+            continues: None,
         };
         let opened = opening.open().instrument(span).await?;
         let (log, maintenance) = maintained(opened);

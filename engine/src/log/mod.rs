@@ -85,4 +85,4 @@ pub(crate) use self::Address as LogAddress;
 pub(crate) use self::append::space::{NotAppended, Space};
 pub(crate) use self::builder::{SharedLog, open_on};
 pub(crate) use self::commit::manifest::Manifest as LogManifest;
-pub(crate) use self::recover::opening::Renews;
+pub(crate) use self::recover::opening::{Continuation, Renews};

@@ -61,7 +61,7 @@ impl Opening {
                 return Err(error);
             }
         };
-        let wal = match self.open_wal(log.epoch(), &mut manifest, None).await {
+        let wal = match self.open_wal(log.epoch(), &mut manifest, (None, Address::FIRST)).await {
             Ok(wal) => wal,
             Err(error) => {
                 drop(log);

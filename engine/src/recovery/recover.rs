@@ -67,9 +67,10 @@ impl Opening {
         manifest.passed_over.clear();
         checkpoint_files.manifest().passed_over.clear();
         let before = manifest.files();
+        let reached = manifest.wal_reached();
         let has_forgotten = manifest.forget_after(chosen.as_ref());
         let epoch = restored.log.epoch();
-        let wal = self.open_wal(epoch, &mut manifest, chosen.as_ref()).await?;
+        let wal = self.open_wal(epoch, &mut manifest, (chosen.as_ref(), reached)).await?;
         let is_wal_news = wal.as_ref().is_some_and(|wal| wal.is_news);
         if !report.rejected.is_empty() {
             let left = manifest.files();

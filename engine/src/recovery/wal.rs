@@ -7,7 +7,7 @@ use crate::checkpoint::files::manifest::{CheckpointEntry, Manifest};
 use crate::config::Config;
 use crate::epoch::Epoch;
 use crate::log::handle::FasterLog;
-use crate::log::{self, Renews, SharedLog};
+use crate::log::{self, Continuation, Renews, SharedLog};
 use crate::opening::ending::Maintenance;
 use crate::store::WriteAheadLog;
 
@@ -21,7 +21,7 @@ pub(super) struct OpenedWal {
 
 impl Opening {
     /// Opens the write-ahead log for a store that continues from the checkpoint `chosen`, and names
-    /// it in `manifest`.
+    /// it in `manifest`. `reached` is the last cut of a checkpoint that the store had.
     ///
     /// # Errors
     /// `InvalidArgument` if the store has one and the configuration does not. `NotFound` if it is
@@ -31,7 +31,7 @@ impl Opening {
         &self,
         epoch: &Epoch,
         manifest: &mut Manifest,
-        chosen: Option<&CheckpointEntry>,
+        (chosen, reached): (Option<&CheckpointEntry>, Address),
     ) -> Result<Option<OpenedWal>> {
         let Some(directory) = self.wal_directory.clone() else {
             return if manifest.wal().is_some() { Err(unwanted()) } else { Ok(None) };
@@ -45,7 +45,13 @@ impl Opening {
             Some(_) if !is_rewound => Renews::Never,
             known => Renews::Unless(known),
         };
-        let salt = (salt, renews);
+        let continues = match (manifest.wal(), chosen.and_then(|it| it.wal_continues_at())) {
+            (Some(salt), Some([durable, at])) if !is_rewound => {
+                Some(Continuation { salt, durable, at })
+            }
+            _ => None,
+        };
+        let salt = (salt, renews, continues);
         let opened = log::open_on(epoch.clone(), wal_config(&self.config), around, salt).await?;
         let SharedLog { log, salt, maintenance } = opened;
         let is_its_own = manifest.wal() == Some(salt);
@@ -71,6 +77,12 @@ impl Opening {
             Some(chosen) if is_its_own => chosen.wal_cut(),
             _ => Address::FIRST,
         };
+        let end = log.committed_until().inner();
+        if is_its_own && !is_rewound && end < reached {
+            // Only a checkpoint that was damaged had the changes from here on.
+            manifest.lose_wal_changes(end);
+            is_news = true;
+        }
         check_range(&log, from, &place)?;
         Ok(Some(OpenedWal { wal: WriteAheadLog::new(log, from), maintenance, is_news }))
     }

@@ -210,9 +210,13 @@ impl CheckpointFiles {
     }
 
     /// Returns the first address of the write-ahead log that a kept or pinned checkpoint needs, for
-    /// one truncation.
-    pub(crate) fn take_wal_needed_from(&self) -> Address {
-        let needed = self.manifest().wal_needed_from();
+    /// one truncation. If the log `is_full`, of the kept ones only the newest counts that survives
+    /// power cuts.
+    pub(crate) fn take_wal_needed_from(&self, is_full: bool) -> Address {
+        let needed = {
+            let manifest = self.manifest();
+            if is_full { manifest.wal_replayed_from() } else { manifest.wal_needed_from() }
+        };
         // After the manifest, as above.
         self.pins.take_wal_from().map_or(needed, |pinned| needed.min(pinned))
     }

@@ -150,6 +150,26 @@ impl FrameWriter {
         Some([from, to].map(|position| self.framing.units.align_up(self.at(position))))
     }
 
+    /// Pads the block of the tail, if it has bytes. Returns the address at which later frames
+    /// begin, at the start of a block.
+    pub(crate) fn close_block(&self, guard: &Guard<'_>) -> Address {
+        let (log, block) = (self.memory.log(), self.framing.units.block_payload());
+        let mut end = Position { page: 0, offset: 0 };
+        let taken = log.allocator().allocate_with(
+            Need::commit(),
+            |Position { page, offset }| {
+                end = Position { page, offset: offset.next_multiple_of(block) };
+                (end.offset > offset).then_some(end)
+            },
+            guard,
+        );
+        if let Some([from, to]) = taken {
+            let bytes = to.offset - from.offset;
+            self.pad(PageRemainder { start: self.at(from), bytes }, guard);
+        }
+        self.framing.units.align_up(self.at(end))
+    }
+
     /// Returns the address after the entry of `bytes` bytes at `address`.
     pub(crate) fn end_of_entry(&self, address: Address, bytes: usize) -> Address {
         let bits = self.framing.units.page_bits();

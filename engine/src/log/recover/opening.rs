@@ -20,6 +20,7 @@
 //! interrupts it and it is repeated.
 
 use super::report::Recovery;
+use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::config::ByteSize;
 use crate::hybrid_log::{HybridLog, Life, LogEnd, LogExtent, LogGeometry, check_block};
@@ -65,6 +66,32 @@ pub(crate) struct LogOpener {
     pub(crate) renews: Renews,
     /// The number of the commit to recover; `None` for the newest.
     pub(crate) number: Option<u64>,
+    /// Where the owner has everything, if the log may end before that.
+    pub(crate) continues: Option<Continuation>,
+}
+
+/// A place at which a log continues that ends before it. Its owner has all entries that may be
+/// missing, and needs none of the others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Continuation {
+    /// The salt of the log.
+    pub(crate) salt: u64,
+    /// The log is durable up to here.
+    pub(crate) durable: Address,
+    /// The start of a block.
+    pub(crate) at: Address,
+}
+
+impl Continuation {
+    /// Returns the state of the log with its entries removed, if it ends between the places.
+    fn state(self, found: &CommitState, sizes: &Sizes) -> Option<CommitState> {
+        let Self { salt, durable, at } = self;
+        let is_its_own =
+            sizes.salt.0 == salt && sizes.units(Life::FIRST).block_behind_end(at) == at;
+        let is_before = durable <= found.until && found.until < at;
+        let (begin, until, holes) = (at, at, Vec::new());
+        (is_its_own && is_before).then(|| CommitState { begin, until, holes, ..found.clone() })
+    }
 }
 
 /// Whether a log without a commit becomes a new log, with the new salt: its owner does not know it,
@@ -124,7 +151,9 @@ impl LogOpener {
         let scanner = FrameScanner { framing, device: &*device, buffers: &buffers, stored };
         let saved = manifest.commit_state();
         let found = newest(&scanner, saved.clone(), self.number).await?;
-        let commit_state = found.commit_state;
+        let walked_bytes = found.commit_state.until.raw() - saved.until.raw();
+        let moved = self.continues.and_then(|place| place.state(&found.commit_state, &sizes));
+        let (is_moved, commit_state) = (moved.is_some(), moved.unwrap_or(found.commit_state));
         let until = units.device_offset(commit_state.until);
         let dropped = end.saturating_sub(until);
         let life = manifest.life().next(commit_state.until).ok_or_else(Error::lives_exhausted)?;
@@ -142,12 +171,9 @@ impl LogOpener {
         }
         let (mut published, mut is_announced) = (saved.clone(), false);
         if dropped > 0 || commit_state != saved {
-            // Publish first, so that followers see it even after a power cut in between.
-            let is_published = gives_up > 0 && self.publish(identity, &commit_state).await?;
-            cut(&*self.directory, &*device, until).await?;
-            if is_published || self.publish(identity, &commit_state).await? {
-                published.clone_from(&commit_state);
-                is_announced = true;
+            let first = (gives_up > 0, is_moved);
+            if self.end_with((identity, &commit_state), &*device, first).await? {
+                (published, is_announced) = (commit_state.clone(), true);
             }
         }
         assert!(
@@ -158,7 +184,7 @@ impl LogOpener {
         freed.map_err(|error| Error::io("deleting files that a truncation has freed", error))?;
         let recovery = Recovery {
             commit: commit_state.commit(),
-            walked_bytes: commit_state.until.raw() - saved.until.raw(),
+            walked_bytes,
             walked_entries: found.entries,
             dropped_bytes: dropped,
             took: self.handle.now().saturating_sub(begun),
@@ -170,6 +196,27 @@ impl LogOpener {
         last::find(&inner.view).await;
         Box::pin(copy::restore_copy(&*directory)).await;
         Ok(RecoveredLog { inner, identity, published, lock, recovery: Some(recovery) })
+    }
+
+    /// Makes the log on the medium end with the recovered state. Returns whether the manifest has
+    /// it.
+    async fn end_with(
+        &self,
+        (identity, commit_state): (Identity, &CommitState),
+        device: &dyn Device,
+        (gives_up, is_moved): (bool, bool),
+    ) -> Result<bool> {
+        // Publish first, so that followers see it even after a power cut in between.
+        let mut is_published = gives_up && self.publish(identity, commit_state).await?;
+        if is_moved {
+            // Otherwise what is appended there would be beyond the end of the log.
+            let published = self.try_publish(identity, commit_state).await;
+            published.map_err(|failed| failed.error)?;
+            is_published = true;
+        }
+        let until = identity.sizes.units(identity.life).device_offset(commit_state.until);
+        cut(&*self.directory, device, until).await?;
+        Ok(is_published || self.publish(identity, commit_state).await?)
     }
 
     /// Refuses a page size other than that of the existing log.

@@ -25,9 +25,11 @@
 //!    these, and no others that have changed anything.
 //! 3. An entry is below the cut exactly if its change belongs to the ended version: both are under
 //!    one guard, and the barrier waits for all guards.
-//! 4. The log is durable up to the cut before the checkpoint is published. So entries of a later
-//!    life never lie below a cut.
-//! 5. The log keeps every entry from the oldest cut of a kept checkpoint on.
+//! 4. The log is durable up to the cut before the checkpoint is published, or its device is full,
+//!    and the next opening continues it at the cut. So entries of a later life never lie below a
+//!    cut.
+//! 5. The log keeps every entry from the oldest cut of a kept checkpoint on; while its device is
+//!    full, from the cut of the newest that survives power cuts.
 //! 6. An entry of a value has all of it. So a replay that begins below the cut, and goes on to the
 //!    end, repeats nothing wrongly.
 //! 7. A change in place is made to the newest record of the key, which is found or confirmed under

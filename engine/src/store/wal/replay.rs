@@ -51,7 +51,7 @@ impl StoreInner {
         tell: impl Fn(u64, u64),
     ) -> Result<Replayed> {
         let wal = self.wal()?;
-        let (begin, end) = (wal.cut(), wal.log().committed_until());
+        let (begin, end) = (wal.end(), wal.log().committed_until());
         wal.check_whole([begin, end.inner()])?;
         let mut replayed = Replayed { changes: 0, bytes: end.raw().saturating_sub(begin.raw()) };
         let (mut sessions, mut since) = (BTreeMap::new(), 0);

@@ -5,6 +5,7 @@ use super::stripes::Stripes;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
+use crate::base::kinds::Durability;
 use crate::base::wait::wait_until;
 use crate::config::ByteSize;
 use crate::epoch::Guard;
@@ -88,13 +89,28 @@ impl WriteAheadLog {
         self.replayed.load(Ordering::Relaxed) == LIVE
     }
 
-    /// Returns the end of the changes so far. Called while no change is being made.
-    pub(crate) fn cut(&self) -> Address {
-        // Relaxed: the barrier orders it.
-        match self.replayed.load(Ordering::Relaxed) {
-            LIVE => self.log.tail_address().inner(),
-            replayed => Address::new(replayed),
+    /// Returns the end of the changes so far.
+    pub(crate) fn end(&self) -> Address {
+        match self.replayed() {
+            None => self.log.tail_address().inner(),
+            Some(replayed) => replayed,
         }
+    }
+
+    /// Returns the end of the changes so far. Later ones begin there, at the start of a block.
+    /// Called while no change is being made.
+    pub(crate) fn cut(&self) -> Address {
+        let frames = self.log.inner.appender.frames();
+        let close = || frames.memory().protected(|guard| frames.close_block(guard));
+        self.replayed().unwrap_or_else(close)
+    }
+
+    /// Returns the end of the entries that the opening has repeated so far; `None` if operations
+    /// append entries.
+    fn replayed(&self) -> Option<Address> {
+        // Relaxed: the barrier orders it for a cut.
+        let replayed = self.replayed.load(Ordering::Relaxed);
+        (replayed != LIVE).then(|| Address::new(replayed))
     }
 
     /// Checks that no entry between two addresses was given up by a repair.
@@ -165,6 +181,37 @@ impl WriteAheadLog {
     /// `StorageFull` while its device is full; `Poisoned`, `Closed`.
     pub(crate) async fn commit(&self) -> Result<()> {
         self.log.commit().await.map(drop)
+    }
+
+    /// Makes the entries below `cut` durable, which a checkpoint has. If the device is full, a
+    /// checkpoint that survives power cuts stands for them: returns the end of those that are
+    /// durable.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit), except for a full device below such a checkpoint.
+    pub(crate) async fn commit_below(
+        &self,
+        cut: Address,
+        durability: Durability,
+    ) -> Result<Option<Address>> {
+        match self.commit().await {
+            Err(error) if error.is_shortage() && durability == Durability::PowerCut => {
+                let durable = self.log.committed_until().inner();
+                Ok((durable < cut).then_some(durable))
+            }
+            committed => committed.map(|()| None),
+        }
+    }
+
+    /// Returns whether its device is full.
+    pub(crate) fn is_full(&self) -> bool {
+        self.log.inner.memory.health().is_full()
+    }
+
+    /// Waits until its device is full.
+    pub(crate) async fn full(&self) {
+        let changed = self.log.inner.memory.health().changed();
+        wait_until(changed, || self.is_full().then_some(())).await;
     }
 
     /// Removes the entries below `from`, which no checkpoint needs, except those in the last `kept`

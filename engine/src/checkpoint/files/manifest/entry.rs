@@ -25,6 +25,10 @@ pub(crate) struct CheckpointEntry {
     /// is older than that log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) wal: Option<u64>,
+    /// The durable end of that log when the checkpoint was published, if it was before `wal`: the
+    /// device of the log was full. Entries from there up to `wal` may be lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wal_durable: Option<u64>,
     /// Whether it was taken while an opening repeated that log. Then records, points and `wal` do
     /// not belong to one moment, and it is right only with the rest of the log.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -120,6 +124,16 @@ impl CheckpointEntry {
         self.wal.map_or(Address::FIRST, Address::new)
     }
 
+    /// Returns the cut if the write-ahead log may end before it. Later entries begin there.
+    pub(crate) fn wal_continues_at(&self) -> Option<[Address; 2]> {
+        Some([self.wal_durable?, self.wal?].map(Address::new))
+    }
+
+    /// Sets the cut, up to which the write-ahead log is durable.
+    pub(crate) fn set_wal(&mut self, cut: Option<u64>) {
+        (self.wal, self.wal_durable) = (cut, None);
+    }
+
     /// Records that the log itself has the whole version, durably. Returns whether this is new.
     pub(crate) fn record_durable(&mut self) -> bool {
         let is_news = !self.parts.is_empty() || self.durability != Durability::PowerCut;
@@ -139,8 +153,10 @@ impl CheckpointEntry {
             (Some(from), Some(end)) => *from <= self.flushed && *end == self.end,
             _ => self.flushed == self.end,
         };
+        let lags = |durable| self.wal.is_some_and(|cut| durable < cut);
         joined
             && spans
+            && self.wal_durable.is_none_or(|durable| !self.is_partial && lags(durable))
             && bytes_of(&self.cookie).is_some()
             && self.has_sound_points()
             && Address::FIRST.raw() <= self.begin

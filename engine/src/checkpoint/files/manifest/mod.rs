@@ -245,17 +245,23 @@ impl Manifest {
         self.wal = salt.map(Hex);
         (self.wal_rewound, self.wal_rewinds) = (None, 0);
         self.note_features();
-        self.checkpoints.iter_mut().for_each(|record| record.wal = None);
+        self.checkpoints.iter_mut().for_each(|record| record.set_wal(None));
     }
 
     /// Gives up the changes after checkpoint `token` in the write-ahead log, which ends at `end`.
     /// Older checkpoints would repeat them, so they go.
     pub(crate) fn rewind_wal(&mut self, token: u64, end: Address) {
         self.checkpoints.retain(|record| record.token == token);
-        self.checkpoints.iter_mut().for_each(|record| record.wal = Some(end.raw()));
+        self.checkpoints.iter_mut().for_each(|record| record.set_wal(Some(end.raw())));
+        self.lose_wal_changes(end);
+        self.drop_images_of_none();
+    }
+
+    /// Records that changes after `end` are lost, where the write-ahead log goes on: no reader of
+    /// changes goes on across that place.
+    pub(crate) fn lose_wal_changes(&mut self, end: Address) {
         self.wal_rewound = Some(end.raw());
         self.wal_rewinds += 1;
-        self.drop_images_of_none();
     }
 
     /// Returns the identity of the write-ahead log for places in it. It is another one after
@@ -285,6 +291,13 @@ impl Manifest {
     pub(crate) fn wal_needed_from(&self) -> Address {
         let lowest = self.checkpoints.iter().map(CheckpointEntry::wal_cut).min();
         lowest.filter(|_| self.newest_safe().is_some()).unwrap_or(Address::FIRST)
+    }
+
+    /// Returns the last cut of a checkpoint in the write-ahead log. No entry is before it that was
+    /// not there when that checkpoint was taken.
+    pub(crate) fn wal_reached(&self) -> Address {
+        let cuts = self.checkpoints.iter().map(CheckpointEntry::wal_cut);
+        cuts.max().unwrap_or(Address::FIRST)
     }
 
     /// Returns the address of the write-ahead log from which an opening repeats changes after a

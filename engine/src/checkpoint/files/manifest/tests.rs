@@ -48,6 +48,7 @@ fn manifest() -> Manifest {
         index: Some(5),
         cookie: "00ff10".to_owned(),
         wal: Some(4096),
+        wal_durable: None,
         is_partial: true,
         parts: vec![
             PartFile { token: 7, from: 504, end: 1008 },
