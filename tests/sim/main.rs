@@ -71,4 +71,5 @@ mod tables;
 mod transient;
 mod wal_faults;
 mod wal_full;
+mod wal_refusals;
 mod workload;

@@ -161,6 +161,12 @@ impl<'l> Allocator<'l> {
             && self.frame_is_free(if need.pages < aside { page + aside } else { page })
     }
 
+    /// Returns whether a record could have `room` now. Another task may take it.
+    pub(crate) fn has_room(self, room: Room) -> bool {
+        self.parts.tail.has_room(room.bytes(), room.claim)
+            || self.is_free_for(Need::page(room.claim), self.parts.tail.page() + 1)
+    }
+
     /// Refuses a task that would wait in vain: for pages after the end of the addresses, or for
     /// room on a full device.
     #[cold]
@@ -200,7 +206,7 @@ impl<'l> Allocator<'l> {
         loop {
             let told = listen([&self.parts.requests.events.page_free, self.parts.health.changed()]);
             let next = self.parts.tail.page() + 1;
-            if self.parts.tail.has_room(bytes, room.claim) || self.is_free_for(need, next) {
+            if self.has_room(room) {
                 return Ok(());
             }
             self.check_room(need)?;

@@ -4,7 +4,7 @@ use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
-use crate::hybrid_log::Region;
+use crate::hybrid_log::{Region, Room};
 use crate::record::{
     ExpiryWord, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, Shape, ValueState,
 };
@@ -15,7 +15,7 @@ use crate::store::moment::Moment;
 use crate::store::operation::attempt::operation::{BlindWrite, Operation};
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types};
 use crate::store::operation::upsert::hashed;
-use crate::store::record::append::{Link, append_in, with_retries};
+use crate::store::record::append::{Link, append_in, lacking_room, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource, find_in};
 use crate::store::table::TableRef;
@@ -91,7 +91,13 @@ pub(in crate::store) fn delete_in(
 ) -> Result<Attempt<Previous>> {
     with_retries(|| {
         let change = move || delete_once(core, shape, key, tools, moment);
-        logged_try(core, tools.logger(), key, (KeyChange::Remove, moment), change)
+        let lacks = move || {
+            let (layout, tombstone) = (shape.layout(), tombstone_of(key.bytes));
+            let is_needed =
+                |_room: &Room| needs_tombstone(core, layout, key, (tools.guard, moment));
+            lacking_room(core, layout, &tombstone).filter(is_needed)
+        };
+        logged_try(core, tools.logger(), key, (KeyChange::Remove, lacks, moment), change)
     })
 }
 
@@ -139,8 +145,7 @@ fn delete_once(
         found.count(tools.counters);
         return Ok(Some(Attempt::Done(previous)));
     }
-    let (content, expiry) = (RecordKind::Tombstone, ExpiryWord::NEVER);
-    let tombstone = NewRecord { key, value: &[], content, expiry };
+    let tombstone = tombstone_of(key);
     Ok(match append_in(core, layout, (entry, tombstone), tools.guard, tools.counters) {
         Link::Linked => {
             found.count(tools.counters);
@@ -149,6 +154,33 @@ fn delete_once(
         Link::Lost => None,
         Link::NoRoom(room) => Some(Attempt::Blocked(Blocked::NoSpace(room))),
     })
+}
+
+#[inline(always)]
+fn tombstone_of(key: &[u8]) -> NewRecord<'_> {
+    let (content, expiry) = (RecordKind::Tombstone, ExpiryWord::NEVER);
+    NewRecord { key, value: &[], content, expiry }
+}
+
+/// Returns whether a deletion would append a record now.
+#[cold]
+fn needs_tombstone(
+    core: TableRef<'_>,
+    layout: Layout,
+    HashedKey { bytes: key, hash }: HashedKey<'_>,
+    (guard, moment): (&Guard<'_>, &Moment<'_>),
+) -> bool {
+    let Some(entry) = core.index.find(hash) else {
+        return false;
+    };
+    match find_in(core, layout, (entry.address(), key), guard) {
+        RecordSource::Absent => false,
+        RecordSource::InMemory(found) => {
+            let is_in_place = found.region == Region::Mutable && !found.info.is_final(layout);
+            !is_in_place && !found.info.is_tombstone() && !found.has_expired(layout, moment)
+        }
+        RecordSource::OnDevice(_) => true,
+    }
 }
 
 /// Gives up an entry after a record of its chain was deleted in place, if all records of the chain

@@ -32,7 +32,6 @@ use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
-use crate::log::Space;
 use crate::record::{ExpiryWord, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, ValueState};
 use crate::statistics::Counter;
 use crate::store::context::OperationContext;
@@ -43,13 +42,13 @@ use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types, layou
 use crate::store::operation::changes::{Change, without_entry};
 use crate::store::operation::delete::{delete_observed, forget_if_dead};
 use crate::store::operation::upsert::{at_newest, check_value, hashed, is_too_long, word_of};
-use crate::store::record::append::{Link, append_record, with_retries};
+use crate::store::record::append::{Link, append_record, lacking_room, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::entry::{UnwrittenKey, entry_of};
 use crate::store::record::find::{InMemory, RecordSource, find_record};
 use crate::store::record::hit::may_hit;
 use crate::store::table::{TableInner, TableRef};
-use crate::store::wal::{KeyChange, TakesEffect, logged, logged_step};
+use crate::store::wal::{KeyChange, TakesEffect, logged, logged_step, needs_no_room};
 pub(in crate::store) use hit::modify_hit;
 use kvick_io::sync::atomic::Ordering;
 use long_values::{long_put, scattered, too_long};
@@ -279,9 +278,9 @@ impl<'t> RmwAttempt<'t, '_> {
                 if swap.is_ok() { WordChange::Done } else { WordChange::Overtaken }
             };
             let description = move || KeyChange::Put(new, next);
-            match logged(core, logger, key, (description, swap)) {
+            match logged(core, logger, key, (description, needs_no_room, swap)) {
                 Ok(changed) => Ok(changed),
-                Err(why) => why.into_space().map(WordChange::NoWalSpace),
+                Err(why) => why.blocked().map(WordChange::Blocked),
             }
         })?;
         Ok(Some(match step {
@@ -289,7 +288,7 @@ impl<'t> RmwAttempt<'t, '_> {
             Some(WordChange::Done) => Attempt::Done(true),
             Some(WordChange::Overtaken) => Attempt::Blocked(Blocked::Overtaken),
             Some(WordChange::Frozen) => Attempt::Blocked(Blocked::Frozen(address)),
-            Some(WordChange::NoWalSpace(space)) => Attempt::Blocked(Blocked::NoWalSpace(space)),
+            Some(WordChange::Blocked(blocked)) => Attempt::Blocked(blocked),
         }))
     }
 
@@ -368,15 +367,14 @@ impl<'t> RmwAttempt<'t, '_> {
         let logger = tools.logger();
         let OperationContext { guard, counters, .. } = *tools;
         let version = EntrySnapshot { newest: entry.address(), state: seen };
+        let link = |record: NewRecord<'_>| {
+            let link = || append_record::<Types<K, V>>(core, entry, record, guard, counters);
+            sealed(state, word, link)
+        };
         if let Some((record, computed)) = scattered(core.log.pages(), tools, version, (key, next)) {
             change.recall(value, computed)?;
-            let put = long_put(core, computed, next);
-            let link = || {
-                sealed(state, word, || {
-                    append_record::<Types<K, V>>(core, entry, record, guard, counters)
-                })
-            };
-            return logged_step(core, logger, logged_key, put, link).map(Some);
+            let put = (long_put(core, computed, next), || lacking_room(core, layout, &record));
+            return logged_step(core, logger, logged_key, put, || link(record)).map(Some);
         }
         let step = change.apply_expiring(value, expiry, |new, next| {
             let Some(new) = new else {
@@ -391,7 +389,8 @@ impl<'t> RmwAttempt<'t, '_> {
                     }
                     step
                 };
-                return logged_step(core, logger, logged_key, KeyChange::Remove, remove);
+                let removal = (KeyChange::Remove, needs_no_room);
+                return logged_step(core, logger, logged_key, removal, remove);
             };
             check_value::<V>(core, new)?;
             let put = KeyChange::Put(new, next);
@@ -408,18 +407,14 @@ impl<'t> RmwAttempt<'t, '_> {
                     state.unlock(word, new.len());
                     Attempt::Done(true)
                 };
-                return logged_step(core, logger, logged_key, put, overwrite);
+                return logged_step(core, logger, logged_key, (put, needs_no_room), overwrite);
             }
             if is_too_long(core, layout, key, new) {
                 return Ok(too_long::<V, C>(core, version, new));
             }
             let record = NewRecord { key, value: new, content: RecordKind::Value, expiry: next };
-            let link = || {
-                sealed(state, word, || {
-                    append_record::<Types<K, V>>(core, entry, record, guard, counters)
-                })
-            };
-            logged_step(core, logger, logged_key, put, link)
+            let put = (put, || lacking_room(core, layout, &record));
+            logged_step(core, logger, logged_key, put, || link(record))
         })?;
         Ok(Some(step.unwrap_or(Attempt::Done(false))))
     }
@@ -431,7 +426,7 @@ enum WordChange {
     Done,
     Overtaken,
     Frozen,
-    NoWalSpace(Box<Space>),
+    Blocked(Blocked),
 }
 
 impl TakesEffect for WordChange {

@@ -38,7 +38,7 @@ use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource, find_in};
 use crate::store::record::pieces::is_cut;
 use crate::store::table::TableRef;
-use crate::store::wal::{KeyChange, logged_try};
+use crate::store::wal::{KeyChange, logged_try, needs_no_room};
 use kvick_io::sync::atomic::Ordering;
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -106,7 +106,7 @@ pub(in crate::store) fn set_expiry_in(
             };
             Once { core, layout, tools, key, entry, expiry }.run(moment)
         };
-        logged_try(core, logger, key, (KeyChange::Expire(expiry), moment), change)
+        logged_try(core, logger, key, (KeyChange::Expire(expiry), needs_no_room, moment), change)
     })
 }
 

@@ -4,6 +4,7 @@ use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
 use crate::codec::{Expires, Key, Value};
+use crate::epoch::Guard;
 use crate::hybrid_log::Region;
 use crate::record::{ExpiryWord, Layout, NewRecord, RecordKind, Shape, ValueState};
 use crate::statistics::Counter;
@@ -16,7 +17,7 @@ use crate::store::operation::attempt::EntrySnapshot;
 use crate::store::operation::attempt::operation::{BlindWrite, Operation};
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types, layout};
 use crate::store::operation::pending::Scattered;
-use crate::store::record::append::{Link, append_in, with_retries};
+use crate::store::record::append::{Link, append_in, lacking_room, with_retries};
 use crate::store::record::encoding::{encode_key, encode_value, owned_key};
 use crate::store::record::entry::entry_of;
 use crate::store::record::find::{InMemory, RecordSource, find_in};
@@ -284,7 +285,10 @@ pub(in crate::store) fn upsert_in(
         }
     }
     with_retries(|| {
-        let put = (KeyChange::Put(value, expiry), moment);
+        let layout = shape.layout();
+        let fits = move || fits_in_place(core, layout, (key.hash, record), tools.guard);
+        let lacks = move || lacking_room(core, layout, &record).filter(|_room| !fits());
+        let put = (KeyChange::Put(value, expiry), lacks, moment);
         let change = move || upsert_once(core, shape, (key.hash, record), tools, moment);
         logged_try(core, tools.logger(), key, put, change)
     })
@@ -328,6 +332,30 @@ fn upsert_once(
             Some(Attempt::Blocked(Blocked::NoSpace(room)))
         }
     })
+}
+
+/// Returns whether a record would now be written over the newest record of its key.
+#[cold]
+fn fits_in_place(
+    core: TableRef<'_>,
+    layout: Layout,
+    (hash, new): (KeyHash, NewRecord<'_>),
+    guard: &Guard<'_>,
+) -> bool {
+    let Some(entry) = core.index.find(hash) else {
+        return false;
+    };
+    match find_in(core, layout, (entry.address(), new.key), guard) {
+        RecordSource::InMemory(InMemory { record, info, region: Region::Mutable, .. })
+            if new.content == RecordKind::Value && !info.is_final(layout) =>
+        {
+            if layout.value_is_word() {
+                return record.expiry(layout) == new.expiry;
+            }
+            !info.is_in_pieces(layout) && new.value.len() <= record.extents(layout).capacity
+        }
+        _ => false,
+    }
 }
 
 /// Overwrites the value of a mutable record, and its expiry with it. The record must be alive, not

@@ -71,10 +71,7 @@ pub(in crate::store) fn append_in(
         newest => chain_to_keep(core, layout, (newest, record.key), guard),
     };
     let table = (core.table.number, layout);
-    let claim = match record.content {
-        RecordKind::Tombstone => Claim::Removal,
-        RecordKind::Value | RecordKind::InPieces | RecordKind::Piece => Claim::Value,
-    };
+    let claim = claim_of(&record);
     match link_record(core.store, table, (entry, previous), (record, claim), guard) {
         Ok(address) => {
             counters.add(Counter::Appends, 1);
@@ -87,6 +84,25 @@ pub(in crate::store) fn append_in(
         }
         Err(link) => link,
     }
+}
+
+#[inline(always)]
+fn claim_of(record: &NewRecord<'_>) -> Claim {
+    match record.content {
+        RecordKind::Tombstone => Claim::Removal,
+        RecordKind::Value | RecordKind::InPieces | RecordKind::Piece => Claim::Value,
+    }
+}
+
+/// Returns the room that a record needs in the log of the store, if that has none now.
+pub(in crate::store) fn lacking_room(
+    core: TableRef<'_>,
+    layout: Layout,
+    record: &NewRecord<'_>,
+) -> Option<Room> {
+    let extents = layout.extents(record.key.len(), record.value.len());
+    let room = Room::new(layout.record_bytes(extents) as u64, claim_of(record));
+    (!core.log.allocator().has_room(room)).then_some(room)
 }
 
 /// Appends `record` in front of `previous`, and makes it the newest of the chain of `entry`, which

@@ -18,9 +18,9 @@ use crate::record::{ExpiryWord, HasLayout, NewRecord, RecordKind};
 use crate::statistics::Counter;
 use crate::store::context::OperationContext;
 use crate::store::operation::attempt::HashedKey;
-use crate::store::record::append::{Link, append_record};
+use crate::store::record::append::{Link, append_record, lacking_room};
 use crate::store::table::{TableInner, TableRef};
-use crate::store::wal::{KeyChange, logged};
+use crate::store::wal::{KeyChange, Unlogged, logged};
 
 /// The limit of records under one guard: some microseconds.
 const GROUP: usize = 32;
@@ -146,13 +146,17 @@ fn try_once<S: HasLayout>(
     let tombstone = NewRecord { key: candidate.key(), value: &[], content, expiry };
     let key = HashedKey { bytes: candidate.key(), hash: candidate.hash };
     let link = || append_record::<S>(core, entry, tombstone, tools.guard, tools.counters);
-    let linked = match logged(core, tools.logger(), key, (|| KeyChange::Remove, link)) {
+    let lacks = || lacking_room(core, S::LAYOUT, &tombstone);
+    let linked = match logged(core, tools.logger(), key, (|| KeyChange::Remove, lacks, link)) {
         Ok(linked) => linked,
-        Err(why) => {
-            return Removal::Blocked(
-                why.into_space().map_or_else(Blocked::Failed, Blocked::NoWalSpace),
-            );
-        }
+        Err(why) => match *why {
+            Unlogged::NoRoom(room) => Link::NoRoom(room),
+            Unlogged::NotAppended(why) => {
+                return Removal::Blocked(
+                    why.into_space().map_or_else(Blocked::Failed, Blocked::NoWalSpace),
+                );
+            }
+        },
     };
     match linked {
         Link::Linked => {

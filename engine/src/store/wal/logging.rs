@@ -3,6 +3,7 @@
 use super::entry::{KeyChange, SessionProgress, WalEntry};
 use super::write_ahead_log::WriteAheadLog;
 use crate::base::error::Result;
+use crate::hybrid_log::Room;
 use crate::log::NotAppended;
 use crate::store::answers::Previous;
 use crate::store::context::Logger;
@@ -17,23 +18,49 @@ pub(in crate::store) trait TakesEffect {
     fn took_effect(&self) -> bool;
 }
 
+/// The reason why a change was not made.
+#[derive(Debug)]
+pub(in crate::store) enum Unlogged {
+    /// The log of the store has no room for its record.
+    NoRoom(Room),
+    /// The write-ahead log does not take its entry.
+    NotAppended(NotAppended),
+}
+
 /// Makes a change of a key. With a write-ahead log, the change has an entry if it takes effect.
 ///
+/// With that log, `lacks` returns the room that the change needs in the log of the store and that
+/// is not there. A writer that has no room tries again and again, and each try would leave an entry
+/// of zeros.
+///
 /// # Errors
-/// Why the write-ahead log has no space. Then nothing was changed.
+/// One of the logs has no space. Then nothing was changed.
 #[inline(always)]
 pub(in crate::store) fn logged<'c, T: TakesEffect>(
     core: TableRef<'_>,
     logger: Logger<'_>,
     key: HashedKey<'_>,
-    (describe, change): (impl FnOnce() -> KeyChange<'c> + Copy, impl FnOnce() -> T + Copy),
-) -> Result<T, Box<NotAppended>> {
+    (describe, lacks, change): (
+        impl FnOnce() -> KeyChange<'c> + Copy,
+        impl FnOnce() -> Option<Room> + Copy,
+        impl FnOnce() -> T + Copy,
+    ),
+) -> Result<T, Box<Unlogged>> {
     // The closures are copied for the call. So the values that they hold stay in registers without
     // this log.
     match &core.store.wal {
-        Some(wal) if wal.is_live() => log_change(wal, core, logger, key, (describe(), change)),
+        Some(wal) if wal.is_live() => match lacks() {
+            Some(room) => Err(Box::new(Unlogged::NoRoom(room))),
+            None => log_change(wal, core, logger, key, (describe(), change)),
+        },
         _ => Ok(change()),
     }
+}
+
+/// The needs of a change that appends no record.
+#[inline(always)]
+pub(in crate::store) fn needs_no_room() -> Option<Room> {
+    None
 }
 
 /// As [`logged`], for a change that ends an attempt.
@@ -45,12 +72,12 @@ pub(in crate::store) fn logged_step(
     core: TableRef<'_>,
     logger: Logger<'_>,
     key: HashedKey<'_>,
-    description: KeyChange<'_>,
+    (description, lacks): (KeyChange<'_>, impl FnOnce() -> Option<Room> + Copy),
     change: impl FnOnce() -> Attempt<bool> + Copy,
 ) -> Result<Attempt<bool>> {
-    match logged(core, logger, key, (move || description, change)) {
+    match logged(core, logger, key, (move || description, lacks, change)) {
         Ok(step) => Ok(step),
-        Err(why) => unlogged(*why),
+        Err(why) => why.blocked().map(Attempt::Blocked),
     }
 }
 
@@ -63,7 +90,11 @@ pub(in crate::store) fn logged_try<T>(
     core: TableRef<'_>,
     logger: Logger<'_>,
     key: HashedKey<'_>,
-    (description, moment): (KeyChange<'_>, &Moment<'_>),
+    (description, lacks, moment): (
+        KeyChange<'_>,
+        impl FnOnce() -> Option<Room> + Copy,
+        &Moment<'_>,
+    ),
     change: impl FnOnce() -> Result<Option<Attempt<T>>> + Copy,
 ) -> Result<Option<Attempt<T>>>
 where
@@ -74,9 +105,9 @@ where
         moment.prepare(core.table.layout);
         description
     };
-    match logged(core, logger, key, (describe, change)) {
+    match logged(core, logger, key, (describe, lacks, change)) {
         Ok(step) => step,
-        Err(why) => unlogged(*why).map(Some),
+        Err(why) => why.blocked().map(|blocked| Some(Attempt::Blocked(blocked))),
     }
 }
 
@@ -87,12 +118,12 @@ fn log_change<T: TakesEffect>(
     logger: Logger<'_>,
     HashedKey { bytes: key, hash }: HashedKey<'_>,
     (description, change): (KeyChange<'_>, impl FnOnce() -> T),
-) -> Result<T, Box<NotAppended>> {
-    let (session, until) = progress(wal, logger)?.unzip();
+) -> Result<T, Box<Unlogged>> {
+    let (session, until) = progress(wal, logger).map_err(unlogged)?.unzip();
     let (table, serial) = (core.table.number, session.as_ref().map(|session| session.serial));
     let entry = WalEntry::Change { table, key, change: description, session };
     let changed =
-        wal.log_change(hash, &entry, logger.guard, (change, T::took_effect)).map_err(Box::new)?;
+        wal.log_change(hash, &entry, logger.guard, (change, T::took_effect)).map_err(unlogged)?;
     if let (Some(serial), Some(until), Some(ledger)) = (serial, until, logger.account())
         && changed.took_effect()
     {
@@ -119,10 +150,23 @@ fn progress(
     Ok(Some((SessionProgress { id, serial, excluded, name }, until)))
 }
 
-/// Returns the step of an attempt whose change had no space in the write-ahead log.
 #[cold]
-fn unlogged<T>(why: NotAppended) -> Result<Attempt<T>> {
-    why.into_space().map(|space| Attempt::Blocked(Blocked::NoWalSpace(space)))
+fn unlogged(why: NotAppended) -> Box<Unlogged> {
+    Box::new(Unlogged::NotAppended(why))
+}
+
+impl Unlogged {
+    /// Returns what the operation waits for.
+    ///
+    /// # Errors
+    /// The write-ahead log refuses the entry.
+    #[cold]
+    pub(in crate::store) fn blocked(self) -> Result<Blocked> {
+        match self {
+            Self::NoRoom(room) => Ok(Blocked::NoSpace(room)),
+            Self::NotAppended(why) => why.into_space().map(Blocked::NoWalSpace),
+        }
+    }
 }
 
 impl TakesEffect for Attempt<Previous> {

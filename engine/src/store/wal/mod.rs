@@ -8,7 +8,8 @@
 //!
 //! # A logged change
 //! 1. The writer locks the *stripe* of the key ([`stripes`]), under its guard.
-//! 2. It takes space for the entry. Without space it waits, and nothing has happened.
+//! 2. It takes space for the entry. Without space it waits, and nothing has happened. If the change
+//!    needs room in the log of the store, it looks for that first.
 //! 3. It makes the change.
 //! 4. It writes the entry. A change that another operation was faster than has an entry of zeros.
 //!
@@ -47,6 +48,8 @@ mod write_ahead_log;
 
 pub(crate) use changes::{LoggedChange, LoggedChanges};
 pub(crate) use entry::KeyChange;
-pub(in crate::store) use logging::{TakesEffect, logged, logged_step, logged_try};
+pub(in crate::store) use logging::{
+    TakesEffect, Unlogged, logged, logged_step, logged_try, needs_no_room,
+};
 pub(crate) use replay::ReplayedTables;
 pub(crate) use write_ahead_log::WriteAheadLog;

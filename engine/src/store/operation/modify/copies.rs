@@ -11,7 +11,7 @@ use crate::store::moment::Moment;
 use crate::store::operation::attempt::{Attempt, Blocked, EntrySnapshot, Types, layout};
 use crate::store::operation::changes::Change;
 use crate::store::operation::upsert::{check_value, is_too_long};
-use crate::store::record::append::append_record;
+use crate::store::record::append::{append_record, lacking_room};
 use crate::store::wal::{KeyChange, logged_step};
 
 impl RmwAttempt<'_, '_> {
@@ -85,6 +85,7 @@ impl RmwAttempt<'_, '_> {
         if let Some((record, computed)) = scattered(core.log.pages(), tools, version, (key, next)) {
             change.recall(current, computed)?;
             let put = long_put(core, computed, next);
+            let put = (put, || lacking_room(core, layout, &record));
             return logged_step(core, logger, logged_key, put, || append(record)).map(Some);
         }
         let step = change.apply_expiring(current, kept, |new, expiry| {
@@ -92,14 +93,15 @@ impl RmwAttempt<'_, '_> {
                 let (content, expiry) = (RecordKind::Tombstone, ExpiryWord::NEVER);
                 let record = NewRecord { key, value: &[], content, expiry };
                 let remove = || append(record);
-                return logged_step(core, logger, logged_key, KeyChange::Remove, remove);
+                let removal = (KeyChange::Remove, || lacking_room(core, layout, &record));
+                return logged_step(core, logger, logged_key, removal, remove);
             };
             check_value::<V>(core, new)?;
             if is_too_long(core, layout, key, new) {
                 return Ok(too_long::<V, C>(core, version, new));
             }
             let record = NewRecord { key, value: new, content: RecordKind::Value, expiry };
-            let put = KeyChange::Put(new, expiry);
+            let put = (KeyChange::Put(new, expiry), || lacking_room(core, layout, &record));
             logged_step(core, logger, logged_key, put, || append(record))
         })?;
         Ok(Some(step.unwrap_or(Attempt::Done(false))))

@@ -1,0 +1,100 @@
+//! A store with a write-ahead log whose own device is full or broken, while the log is sound.
+
+use std::time::Duration;
+
+use kvick::config::{ByteSize, DurableBy};
+use kvick::{Config, ErrorKind, FasterKv};
+use tests::cramped::Space;
+use tests::simulated::{Site, World, seeds, two_pages};
+
+type Store = FasterKv<u64, [u8]>;
+
+const FREE: u64 = 1 << 40;
+const LENGTH: usize = 1000;
+
+fn config() -> Config {
+    two_pages()
+        .with_memory(ByteSize::kib(256))
+        .with_mutable_fraction(0.9)
+        .with_durability(DurableBy::Wal)
+        .with_wal_memory(ByteSize::kib(256))
+        .with_checkpoint_on_close(false)
+        .with_commit_every(None)
+}
+
+async fn open(site: &Site, space: &Space) -> Store {
+    FasterKv::builder(config())
+        .runtime(site.handle.clone())
+        .directory(space.within(site.disk.directory("db")))
+        .wal_directory(site.disk.directory("wal"))
+        .seed(site.seed)
+        .open_in_directory()
+        .await
+        .expect("opens")
+}
+
+fn end_of_log(store: &Store) -> u64 {
+    store.stats().wal.expect("it has a log").kept_bytes
+}
+
+/// Each refused write left an entry of zeros, as long as its own, so they filled the log.
+#[test]
+fn refused_writes_take_no_space_in_the_log() {
+    seeds(20, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let space = Space::of(FREE);
+            let store = open(&site, &space).await;
+            for key in 0..100 {
+                store.upsert(&key, &[1; LENGTH]).await.expect("there is space");
+            }
+            store.flush().await.expect("there is space");
+            space.set(0);
+            let (mut last, mut refused) = (200, 0);
+            while refused < 20 {
+                if store.upsert(&last, &[2; LENGTH]).await.is_ok() {
+                    (last, refused) = (last + 1, 0);
+                } else {
+                    // What was written before may still leave memory.
+                    site.handle.sleep(Duration::from_millis(1)).await;
+                    refused += 1;
+                }
+            }
+            let before = end_of_log(&store);
+            let bytes = |value: Option<Vec<u8>>| vec![4; value.map_or(LENGTH, |it| it.len())];
+            for key in 0..100 {
+                let refused = [
+                    store.upsert(&key, &[3; LENGTH]).await.expect_err("full"),
+                    store.upsert(&(1000 + key), &[3; LENGTH]).await.expect_err("full"),
+                    store.rmw(&(1000 + key), bytes).await.expect_err("full"),
+                    store.insert_if_absent(&(1000 + key), &[3; LENGTH]).await.expect_err("full"),
+                ];
+                for error in refused {
+                    assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+                }
+            }
+            let more = end_of_log(&store) - before;
+            assert!(more < 3 * LENGTH as u64, "{more} bytes for refused writes");
+            // What is in memory changes in place, and what is not there need not be deleted.
+            store.upsert(&(last - 1), &[5; LENGTH]).await.expect("in place");
+            store.delete(&(last - 1)).await.expect("in place");
+            store.delete(&5000).await.expect("it is absent");
+            space.set(FREE);
+            store.flush().await.ok();
+            while store.upsert(&1, &[6; LENGTH]).await.is_err() {
+                site.handle.sleep(Duration::from_millis(20)).await;
+            }
+            store.sync().await.expect("durable");
+            store.close().await.expect("closes");
+            let store = open(&site, &space).await;
+            for key in 0..100 {
+                let expected = if key == 1 { [6; LENGTH] } else { [1; LENGTH] };
+                let found = store.read(&key).await.expect("read");
+                assert_eq!(found.as_deref(), Some(&expected[..]), "key {key}");
+            }
+            assert_eq!(store.read(&(last - 1)).await.expect("read"), None);
+            store.close().await.expect("closes");
+        });
+    });
+}
