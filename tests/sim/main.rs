@@ -72,4 +72,5 @@ mod transient;
 mod wal_faults;
 mod wal_full;
 mod wal_refusals;
+mod weak_checkpoints;
 mod workload;

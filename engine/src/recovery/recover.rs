@@ -66,12 +66,16 @@ impl Opening {
         // Files that an earlier opening passed over have been kept as evidence long enough.
         manifest.passed_over.clear();
         checkpoint_files.manifest().passed_over.clear();
-        let before = manifest.files();
+        let (before, had) = (manifest.files(), manifest.checkpoints.len());
         let reached = manifest.wal_reached();
         let has_forgotten = manifest.forget_after(chosen.as_ref());
         let epoch = restored.log.epoch();
         let wal = self.open_wal(epoch, &mut manifest, (chosen.as_ref(), reached)).await?;
         let is_wal_news = wal.as_ref().is_some_and(|wal| wal.is_news);
+        if manifest.checkpoints.len() < had {
+            let (log, newest) = (&*restored.device, manifest.checkpoints.last_mut());
+            self.make_firm(&checkpoint_files, newest, log).await?;
+        }
         if !report.rejected.is_empty() {
             let left = manifest.files();
             manifest.passed_over = before.difference(&left).cloned().collect();
@@ -271,6 +275,24 @@ impl Opening {
         Ok(IndexLoading::start(&self.handle, async move {
             index_image::read((&image, begin), &index, &*file, &buffers, seal).await
         }))
+    }
+
+    /// Makes a checkpoint survive power cuts, before others go that do.
+    async fn make_firm(
+        &self,
+        checkpoint_files: &CheckpointFiles,
+        record: Option<&mut CheckpointEntry>,
+        device: &dyn Device,
+    ) -> Result<()> {
+        let Some(record) = record.filter(|it| it.durability == Durability::ProcessCrash) else {
+            return Ok(());
+        };
+        checkpoint_files.sync_files_of(record).await?;
+        let failed = |error| Error::io(format!("syncing {}", self.directory.describe()), error);
+        device.sync().await.result.map_err(failed)?;
+        self.directory.sync().await.map_err(failed)?;
+        record.durability = Durability::PowerCut;
+        Ok(())
     }
 
     /// Makes the log on the device end with the checkpoint.

@@ -110,6 +110,19 @@ impl CheckpointFiles {
         })
     }
 
+    /// Makes the files of a checkpoint durable, except those of the log.
+    pub(crate) async fn sync_files_of(&self, entry: &CheckpointEntry) -> Result<()> {
+        let image = entry.index.map(|token| device_name(INDEX, token));
+        for name in entry.files().chain(image) {
+            let (kind, token) = kind_and_token(&name).expect("the name of a device");
+            let synced = self.device(kind, token, false).await?.sync().await;
+            synced.result.map_err(|error| {
+                Error::io(format!("syncing {name} in {}", self.directory.describe()), error)
+            })?;
+        }
+        Ok(())
+    }
+
     /// Replaces the manifest on the medium in one atomic step.
     pub(crate) async fn publish(
         &self,
