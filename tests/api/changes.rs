@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-type Store = FasterKv<u64, [u8]>;
+pub(crate) type Store = FasterKv<u64, [u8]>;
 
 /// Returns every change that is durable by now.
-async fn durable<K: Key + ?Sized, V: Value + ?Sized>(
+pub(crate) async fn durable<K: Key + ?Sized, V: Value + ?Sized>(
     changes: &mut Changes<K, V>,
 ) -> Vec<Change<K::Owned, V::Owned>> {
     let mut shown = Vec::new();
@@ -29,21 +29,24 @@ async fn durable<K: Key + ?Sized, V: Value + ?Sized>(
 }
 
 /// Returns the keys and values of the changes from `from` on, without the value of a deletion.
-async fn values(store: &Store, from: impl Into<Start>) -> Result<Vec<(u64, Option<Vec<u8>>)>> {
+pub(crate) async fn values(
+    store: &Store,
+    from: impl Into<Start>,
+) -> Result<Vec<(u64, Option<Vec<u8>>)>> {
     let shown = durable(&mut store.changes(from)?).await;
     Ok(shown.into_iter().map(|change| (change.key, change.kind.into_value())).collect())
 }
 
-fn some(key: u64, value: &[u8]) -> (u64, Option<Vec<u8>>) {
+pub(crate) fn some(key: u64, value: &[u8]) -> (u64, Option<Vec<u8>>) {
     (key, Some(value.to_vec()))
 }
 
-async fn put(store: &Store, key: u64, value: &[u8]) {
+pub(crate) async fn put(store: &Store, key: u64, value: &[u8]) {
     store.upsert(&key, value).durable().await.expect("durable");
 }
 
 /// Returns the kind of a refusal. `Changes` has no text for `expect_err`.
-fn refusal<T>(refused: Result<T>) -> (ErrorKind, String) {
+pub(crate) fn refusal<T>(refused: Result<T>) -> (ErrorKind, String) {
     let error = refused.err().expect("refused");
     (error.kind(), error.to_string())
 }

@@ -3,6 +3,7 @@
 mod acknowledged;
 mod files;
 mod inspected;
+mod lost;
 mod statistics;
 
 use kvick::checkpoint::Token;

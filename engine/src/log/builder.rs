@@ -150,6 +150,8 @@ pub(crate) struct SharedLog {
     pub(crate) log: FasterLog,
     /// It tells the log from all others.
     pub(crate) salt: u64,
+    /// The number of times that the log discarded commits.
+    pub(crate) rewinds: u64,
     /// It must run until the log is closed.
     pub(crate) maintenance: Maintenance,
 }
@@ -171,9 +173,9 @@ pub(crate) async fn open_on(
     let opening =
         LogOpener { config, directory, handle, contexts, buffers, salt, renews, number, continues };
     let opened = opening.open().await?;
-    let salt = opened.identity.sizes.salt.0;
+    let (salt, rewinds) = (opened.identity.sizes.salt.0, opened.identity.rewinds);
     let (log, maintenance) = maintained(opened);
-    Ok(SharedLog { log, salt, maintenance })
+    Ok(SharedLog { log, salt, rewinds, maintenance })
 }
 
 /// Draws a salt for a new log.

@@ -53,7 +53,7 @@ impl Opening {
         };
         let salt = (salt, renews, continues);
         let opened = log::open_on(epoch.clone(), wal_config(&self.config), around, salt).await?;
-        let SharedLog { log, salt, maintenance } = opened;
+        let SharedLog { log, salt, rewinds, maintenance } = opened;
         let is_its_own = manifest.wal() == Some(salt);
         let is_known = manifest.wal().is_some();
         if !is_its_own && has_entries(&log) {
@@ -66,6 +66,7 @@ impl Opening {
         if !is_its_own {
             manifest.set_wal(Some(salt));
         }
+        is_news |= manifest.note_wal_discards(rewinds);
         let from = match chosen {
             // The changes after it are given up, also by older checkpoints.
             Some(chosen) if is_rewound => {

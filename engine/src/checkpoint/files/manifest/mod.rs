@@ -70,6 +70,10 @@ pub(crate) struct Manifest {
     /// The number of times that changes in it were given up.
     #[serde(default, skip_serializing_if = "text::is_zero")]
     wal_rewinds: u64,
+    /// The number of times that the write-ahead log itself had discarded commits, as a repair does,
+    /// when it was opened last.
+    #[serde(default, skip_serializing_if = "text::is_zero")]
+    wal_discards: u64,
     /// The history of the rounds of compaction, in a store that compacts by itself, or once did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rounds: Option<RoundHistory>,
@@ -109,6 +113,7 @@ impl Manifest {
             wal: None,
             wal_rewound: None,
             wal_rewinds: 0,
+            wal_discards: 0,
             rounds: None,
             checkpoints: Vec::new(),
             indexes: Vec::new(),
@@ -221,7 +226,7 @@ impl Manifest {
         assert_eq!(self.checkpoints.len(), 1, "a manifest of this checkpoint alone");
         self.set_contents(number);
         self.set_wal(before.wal());
-        self.wal_rewinds = before.wal_rewinds;
+        (self.wal_rewinds, self.wal_discards) = (before.wal_rewinds, before.wal_discards);
         if self.store.has_expiry() {
             self.clock = self.clock.max(before.clock);
         }
@@ -243,7 +248,7 @@ impl Manifest {
     /// Sets the write-ahead log. The checkpoints are older than it.
     pub(crate) fn set_wal(&mut self, salt: Option<u64>) {
         self.wal = salt.map(Hex);
-        (self.wal_rewound, self.wal_rewinds) = (None, 0);
+        (self.wal_rewound, self.wal_rewinds, self.wal_discards) = (None, 0, 0);
         self.note_features();
         self.checkpoints.iter_mut().for_each(|record| record.set_wal(None));
     }
@@ -262,6 +267,15 @@ impl Manifest {
     pub(crate) fn lose_wal_changes(&mut self, end: Address) {
         self.wal_rewound = Some(end.raw());
         self.wal_rewinds += 1;
+    }
+
+    /// Records how often the write-ahead log has discarded commits. The addresses of these are used
+    /// again, so places in it count no more. Returns whether it is news.
+    pub(crate) fn note_wal_discards(&mut self, discards: u64) -> bool {
+        let more = discards.saturating_sub(self.wal_discards);
+        self.wal_discards += more;
+        self.wal_rewinds += more;
+        more > 0
     }
 
     /// Returns the identity of the write-ahead log for places in it. It is another one after
