@@ -3,6 +3,7 @@
 pub(crate) mod contents;
 pub(crate) mod copy;
 pub(crate) mod files;
+pub(crate) mod outdated;
 pub(crate) mod publish;
 pub(crate) mod read;
 pub(crate) mod text;

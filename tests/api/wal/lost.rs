@@ -3,8 +3,10 @@
 use super::{Place, config};
 use crate::changes::{put, refusal, some, values};
 use kvick::feed::Start;
+use kvick::io::{BoxFuture, Device, DeviceOptions, Directory};
 use kvick::runtime::block_on;
-use kvick::{ErrorKind, log};
+use kvick::{ErrorKind, FasterKv, log};
+use std::io;
 use std::sync::Arc;
 use tests::files::Files;
 
@@ -48,4 +50,78 @@ fn a_token_of_commits_that_a_repair_has_discarded_is_refused() {
         assert!(values(&store, token).await.expect("of this store").is_empty());
         store.close().await.expect("closes");
     });
+}
+
+/// A directory that has no space for the copy of a manifest.
+#[derive(Debug)]
+struct NoCopies {
+    inner: Arc<dyn Directory>,
+}
+
+impl Directory for NoCopies {
+    fn open_device(
+        &self,
+        name: &str,
+        options: DeviceOptions,
+    ) -> BoxFuture<'_, io::Result<Arc<dyn Device>>> {
+        self.inner.open_device(name, options)
+    }
+
+    fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>> {
+        if name == "manifest.copy" {
+            return Box::pin(async { Err(io::ErrorKind::StorageFull.into()) });
+        }
+        self.inner.write_file(name, bytes)
+    }
+
+    kvick::io::forward_directory!(
+        list,
+        read_file,
+        rename,
+        exchange,
+        remove_file,
+        lock,
+        sync,
+        describe
+    );
+}
+
+/// The copy of before brought back what a recovery by token had given up.
+#[test]
+fn an_older_copy_of_the_manifest_brings_back_no_change() {
+    for has_space in [true, false] {
+        block_on(async {
+            let place = Place::default();
+            let store = place.open(config()).await.expect("opens");
+            put(&store, 1, b"kept").await;
+            let token = store.checkpoint().await.expect("taken").token;
+            put(&store, 2, b"given up").await;
+            store.close().await.expect("closes");
+            let inner: Arc<dyn Directory> = Arc::new(place.store.clone());
+            let directory = if has_space { inner } else { Arc::new(NoCopies { inner }) };
+            let store: FasterKv<u64, [u8]> = FasterKv::builder(config())
+                .directory(directory)
+                .wal_directory(Arc::new(place.wal.clone()))
+                .recover(token)
+                .open_in_directory()
+                .await
+                .expect("opens");
+            assert_eq!(store.read(&2).await.expect("read"), None);
+            store.close().await.expect("closes");
+            let damaged = Files::of(&place.store).await.with("manifest", |bytes| bytes[0] ^= 1);
+            let place = Place { store: damaged.restore().await, ..place };
+            let opened = place.open(config().with_allow_fallback(true)).await;
+            let store = match opened {
+                Err(error) => {
+                    assert!(!has_space, "{error}");
+                    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+                    return;
+                }
+                Ok(store) => store,
+            };
+            assert_eq!(store.read(&2).await.expect("read"), None);
+            assert!(has_space, "there is no copy");
+            store.close().await.expect("closes");
+        });
+    }
 }

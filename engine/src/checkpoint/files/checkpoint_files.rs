@@ -23,6 +23,7 @@ use crate::base::kinds::Durability;
 use crate::base::wall_clock::WallClock;
 use crate::manifest::copy;
 use crate::manifest::files::{self, MANIFEST, NEW, UNFINISHED_BACKUP};
+use crate::manifest::outdated;
 use crate::manifest::publish::{self, NotPublished};
 use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_io::{Device, DeviceOptions, Directory};
@@ -160,6 +161,14 @@ impl CheckpointFiles {
         manifest.stamp(&self.clock);
         self.assert_next(&manifest);
         let synced = durability == Durability::PowerCut;
+        if manifest.gives_up_after(&self.manifest()) {
+            let place = self.directory.describe();
+            let removed = outdated::remove_copy::<Manifest>(&*self.directory).await;
+            removed.map_err(|error| {
+                let error = Error::io(format!("removing the old copy in {place}"), error);
+                NotPublished { error, is_certain: true }
+            })?;
+        }
         let bytes = publish::publish(&*self.directory, &manifest, synced).await?;
         published();
         self.counts(manifest, synced);

@@ -290,6 +290,16 @@ impl Manifest {
         Some(WalPlace { identity: self.wal_identity()?, cut: Address::new(entry.wal?) })
     }
 
+    /// Returns whether the store would come to wrong contents if it went back to the manifest
+    /// `before`: that repeats changes that were given up, or lacks a checkpoint that stands for
+    /// entries of the write-ahead log.
+    pub(crate) fn gives_up_after(&self, before: &Self) -> bool {
+        let stands_for = |it: &Self| it.checkpoints.last().and_then(|entry| entry.wal_durable);
+        before.wal.is_some()
+            && (self.wal_identity() != before.wal_identity()
+                || stands_for(self).is_some() && stands_for(self) != stands_for(before))
+    }
+
     /// Returns the address of the write-ahead log below which it has changes that were given up.
     pub(crate) fn wal_rewound(&self) -> Address {
         self.wal_rewound.map_or(Address::FIRST, Address::new)
