@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use kvick::config::{ByteSize, DurableBy};
+use kvick::feed::Start;
 use kvick::{Config, ErrorKind, FasterKv};
 use tests::cramped::Space;
 use tests::simulated::{Site, World, seeds, two_pages};
@@ -95,6 +97,29 @@ fn refused_writes_take_no_space_in_the_log() {
             }
             assert_eq!(store.read(&(last - 1)).await.expect("read"), None);
             store.close().await.expect("closes");
+        });
+    });
+}
+
+/// Nothing woke the reader, so it waited for ever.
+#[test]
+fn a_waiting_feed_hears_that_the_store_is_poisoned() {
+    seeds(20, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let space = Space::of(FREE);
+            let store = open(&site, &space).await;
+            let mut changes = store.changes(Start::Oldest).expect("it has a log");
+            store.upsert(&1, b"one").durable().await.expect("durable");
+            assert_eq!(changes.next().await.expect("shown").expect("sound").key, 1);
+            space.transition_to_broken();
+            let failing = async { store.flush().await.expect_err("a write fails") };
+            let (next, failed) = futures::join!(changes.next(), failing);
+            assert_eq!(failed.kind(), ErrorKind::Poisoned, "{failed}");
+            let ended = next.expect("an error").expect_err("no change follows");
+            assert_eq!(ended.kind(), ErrorKind::Poisoned, "{ended}");
+            assert!(changes.next().await.is_none());
         });
     });
 }

@@ -6,10 +6,10 @@
 use super::driver::Checkpoints;
 use super::run::unpublished;
 use crate::base::wait::backoff::Backoff;
-use crate::base::wait::wait_either;
+use crate::base::wait::{wait_either, wait_until};
 use crate::hybrid_log::HybridLog;
 use crate::opening::ending::{Ending, Maintained};
-use crate::store::StoreInner;
+use crate::store::{StoreInner, WriteAheadLog};
 use std::sync::Arc;
 
 impl Checkpoints {
@@ -40,6 +40,15 @@ impl Checkpoints {
     }
 }
 
+impl Checkpoints {
+    /// Lets waiting readers of changes look again when the store takes no more.
+    async fn wake_feeds(&self) {
+        let health = self.core().log.health();
+        wait_until(health.changed(), || health.check_write().err()).await;
+        self.core().wal.iter().for_each(WriteAheadLog::wake_readers);
+    }
+}
+
 /// Runs the drivers of a store: of the log, of scans, of checkpoints, of the announcement and of
 /// closing. Resolves when the store is closed.
 pub(crate) async fn maintain(checkpoints: Arc<Checkpoints>, ending: Arc<Ending>) {
@@ -51,6 +60,7 @@ pub(crate) async fn maintain(checkpoints: Arc<Checkpoints>, ending: Arc<Ending>)
         checkpoints.core().drive_scans(checkpoints.handle()),
         checkpoints.drive(),
         checkpoints.announce_life(),
+        checkpoints.wake_feeds(),
         closing
     );
 }

@@ -93,11 +93,15 @@ impl LoggedChanges {
             return Poll::Ready(None);
         }
         self.check()?;
-        let entry = ready!(Pin::new(&mut self.entries).poll_next(context));
-        Poll::Ready(match entry {
-            Some(Err(error)) => Some(Err(self.cause_of(error))),
-            entry => entry,
-        })
+        match Pin::new(&mut self.entries).poll_next(context) {
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(self.cause_of(error)))),
+            Poll::Pending if self.store.log.health().is_poisoned() => {
+                // There will be no further change.
+                self.store.check_write()?;
+                Poll::Pending
+            }
+            next => next,
+        }
     }
 
     /// Returns an error of the log as one of the store.

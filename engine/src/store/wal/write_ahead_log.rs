@@ -170,7 +170,7 @@ impl WriteAheadLog {
         self.log.inner.memory.log().reached(address).await;
     }
 
-    /// Lets waiting readers look at their tables again.
+    /// Lets waiting readers look at their tables and at the store again.
     pub(crate) fn wake_readers(&self) {
         self.log.inner.view.range().changed().notify(usize::MAX);
     }
