@@ -181,7 +181,9 @@ pub struct Config {
     /// when [`durable`](crate::futures::Upsert::durable) or
     /// [`sync`](crate::FasterKv::sync) returns, and others by [`commit_every`](Self::commit_every).
     /// An opening recovers the newest checkpoint, and repeats the operations after it. A store that
-    /// has a write-ahead log must be opened with `wal` from then on.
+    /// has a write-ahead log must be opened with `wal` from then on, until it
+    /// [recovers](crate::Builder::recover) a checkpoint by its token without one. That gives up the
+    /// operations after the checkpoint.
     pub durability: DurableBy,
     /// The moment at which writes are ready: `memory`, or `durable` in a store with a write-ahead
     /// log. Default: `memory`.

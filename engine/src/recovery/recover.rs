@@ -67,11 +67,12 @@ impl Opening {
         manifest.passed_over.clear();
         checkpoint_files.manifest().passed_over.clear();
         let (before, had) = (manifest.files(), manifest.checkpoints.len());
-        let reached = manifest.wal_reached();
+        let (reached, had_wal) = (manifest.wal_reached(), manifest.wal().is_some());
         let has_forgotten = manifest.forget_after(chosen.as_ref());
         let epoch = restored.log.epoch();
         let wal = self.open_wal(epoch, &mut manifest, (chosen.as_ref(), reached)).await?;
-        let is_wal_news = wal.as_ref().is_some_and(|wal| wal.is_news);
+        let has_left = had_wal && manifest.wal().is_none();
+        let is_wal_news = has_left || wal.as_ref().is_some_and(|wal| wal.is_news);
         if manifest.checkpoints.len() < had {
             let (log, newest) = (&*restored.device, manifest.checkpoints.last_mut());
             self.make_firm(&checkpoint_files, newest, log).await?;

@@ -24,7 +24,8 @@ impl Opening {
     /// it in `manifest`. `reached` is the last cut of a checkpoint that the store had.
     ///
     /// # Errors
-    /// `InvalidArgument` if the store has one and the configuration does not. `NotFound` if it is
+    /// `InvalidArgument` if the store has one and the configuration does not, unless the changes
+    /// after the checkpoint are given up: then the store has none any more. `NotFound` if it is
     /// missing, `AlreadyExists` if it belongs to another store, `Corrupt` if it lacks entries.
     /// Those of opening a log.
     pub(super) async fn open_wal(
@@ -33,13 +34,17 @@ impl Opening {
         manifest: &mut Manifest,
         (chosen, reached): (Option<&CheckpointEntry>, Address),
     ) -> Result<Option<OpenedWal>> {
+        let is_rewound = self.token.is_some() || self.replaces;
         let Some(directory) = self.wal_directory.clone() else {
-            return if manifest.wal().is_some() { Err(unwanted()) } else { Ok(None) };
+            if manifest.wal().is_some() && !is_rewound {
+                return Err(unwanted());
+            }
+            manifest.set_wal(None);
+            return Ok(None);
         };
         let place = directory.describe();
         let salt = self.life.rotate_left(13) ^ 0x6b76_6963_6b77_616c;
         let around = (directory, self.handle.clone());
-        let is_rewound = self.token.is_some() || self.replaces;
         // An empty log may be that of another store. Its changes must not come here.
         let renews = match manifest.wal() {
             Some(_) if !is_rewound => Renews::Never,
@@ -124,7 +129,8 @@ fn check_range(log: &FasterLog, from: Address, place: &str) -> Result<()> {
 fn unwanted() -> Error {
     Error::invalid(
         "durability = checkpoint: the store has a write-ahead log, whose operations would be \
-         lost; open it with `durability = \"wal\"`",
+         lost; open it with `durability = \"wal\"`, or give up the operations after a checkpoint by \
+         recovering that one by its token",
     )
 }
 
