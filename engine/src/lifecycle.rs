@@ -38,7 +38,11 @@ impl StoreLifecycle {
         types: &TypeNames,
     ) -> Result<Arc<TableInner>> {
         let core = self.checkpoints.core();
-        let limits = types.limits(&Geometry::of(&core.config)?)?;
+        let mut geometry = Geometry::of(&core.config)?;
+        if let Some(wal) = &core.wal {
+            geometry.limit_logged(wal.longest_pair());
+        }
+        let limits = types.limits(&geometry)?;
         let name = (table.number(), &*table.name);
         let table = TableInner::new(Arc::clone(core), name, types.layout, limits);
         Ok(self.open_tables.get_or_insert(table))

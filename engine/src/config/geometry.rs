@@ -116,6 +116,12 @@ impl Geometry {
             page_capacity: in_memory("page_size", page_capacity(page_bytes))?,
         })
     }
+
+    /// Limits keys and values together to those that an open write-ahead log takes.
+    pub(crate) fn limit_logged(&mut self, most: u64) {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        self.max_logged = self.max_logged.map(|pair| pair.min(most));
+    }
 }
 
 /// Checks each setting that does not depend on another.

@@ -23,7 +23,7 @@ pub use self::backend::Backend;
 pub use self::byte_size::ByteSize;
 pub(crate) use self::geometry::{Geometry, buffer_share, largest_memory, least_page_share};
 pub use self::wal_sizes::{Acknowledge, DurableBy};
-pub(crate) use self::wal_sizes::{COMMIT_BYTES, check_commits};
+pub(crate) use self::wal_sizes::{COMMIT_BYTES, ENTRY_HEAD, check_commits};
 use crate::base::error::{Error, Result};
 use crate::base::kinds::CheckpointKind;
 

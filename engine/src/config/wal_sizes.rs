@@ -21,7 +21,7 @@ const SEGMENT: [u64; 2] = [2 << 20, 64 << 20];
 const SEGMENTS: u64 = 8;
 
 /// The bytes of an entry beside its key and value, with many excluded operations of its session.
-const ENTRY_HEAD: u64 = 4 << 10;
+pub(crate) const ENTRY_HEAD: u64 = 4 << 10;
 
 /// The cause that makes the operations of a store durable; in text, its name in lower case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

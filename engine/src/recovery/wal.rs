@@ -2,7 +2,7 @@
 
 use super::Opening;
 use crate::base::address::Address;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::checkpoint::files::manifest::{CheckpointEntry, Manifest};
 use crate::config::Config;
 use crate::epoch::Epoch;
@@ -57,8 +57,8 @@ impl Opening {
             _ => None,
         };
         let salt = (salt, renews, continues);
-        let opened = log::open_on(epoch.clone(), wal_config(&self.config), around, salt).await?;
-        let SharedLog { log, salt, rewinds, maintenance } = opened;
+        let opened = log::open_on(epoch.clone(), wal_config(&self.config), around, salt).await;
+        let SharedLog { log, salt, rewinds, maintenance } = opened.map_err(named)?;
         let is_its_own = manifest.wal() == Some(salt);
         let is_known = manifest.wal().is_some();
         if !is_its_own && has_entries(&log) {
@@ -107,6 +107,15 @@ fn wal_config(config: &Config) -> log::Config {
         .with_huge_pages(config.huge_pages)
 }
 
+/// Names the setting of the store that a log refuses.
+fn named(error: Error) -> Error {
+    let text = error.to_string();
+    match text.starts_with("memory = ") && error.kind() == ErrorKind::InvalidArgument {
+        true => Error::invalid(format!("wal_{text}")),
+        false => error,
+    }
+}
+
 /// Returns whether a log has, or had, any entry.
 fn has_entries(log: &FasterLog) -> bool {
     log.committed_until().inner() > Address::FIRST
@@ -129,8 +138,8 @@ fn check_range(log: &FasterLog, from: Address, place: &str) -> Result<()> {
 fn unwanted() -> Error {
     Error::invalid(
         "durability = checkpoint: the store has a write-ahead log, whose operations would be \
-         lost; open it with `durability = \"wal\"`, or give up the operations after a checkpoint by \
-         recovering that one by its token",
+         lost; open it with `durability = \"wal\"`, or give up the operations after a checkpoint \
+         by recovering that one by its token",
     )
 }
 

@@ -1,8 +1,8 @@
-//! Stores that get the write-ahead log late, or leave it.
+//! Stores that get the write-ahead log late, leave it, or give it other memory.
 
 use super::{Place, config};
 use crate::changes::put;
-use kvick::config::DurableBy;
+use kvick::config::{ByteSize, DurableBy};
 use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
 use kvick::{Config, ErrorKind, FasterKv};
@@ -55,5 +55,42 @@ fn a_store_that_has_got_a_full_log_can_leave_it() {
         let store = place.open(config()).await.expect("opens");
         put(&store, 4, b"four").await;
         store.close().await.expect("closes");
+    });
+}
+
+/// Pages of a log keep their size. With few of them, the log itself refused the longest values.
+#[test]
+fn less_memory_of_the_log_limits_values_with_its_name() {
+    block_on(async {
+        let place = Place::default();
+        let with =
+            |kib| config().with_memory(ByteSize::mib(256)).with_wal_memory(ByteSize::kib(kib));
+        let store = place.open(with(32 << 10)).await.expect("opens");
+        put(&store, 1, b"one").await;
+        store.close().await.expect("closes");
+        let mut opened = 0;
+        for kib in (1536..6 << 10).step_by(256) {
+            let store = match place.open(with(kib)).await {
+                Ok(store) => store,
+                Err(error) => {
+                    assert!(error.to_string().starts_with("wal_memory = "), "{error}");
+                    continue;
+                }
+            };
+            let length = usize::try_from(kib << 10).expect("small");
+            let refused = store.upsert(&1, &vec![1; length]).await.expect_err("too long");
+            assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{refused}");
+            let text = refused.to_string();
+            assert!(text.contains("`wal_memory`"), "{text}");
+            let most = text.split("at most ").nth(1).and_then(|rest| rest.split(';').next());
+            let most: usize = most.expect("a number").parse().expect("a number");
+            // It fits, wherever its entry begins.
+            for length in [most, most - 1, most / 3, most, most - 4000, most] {
+                store.upsert(&1, &vec![2; length]).await.expect("it fits");
+            }
+            store.close().await.expect("closes");
+            opened += 1;
+        }
+        assert!(opened > 10, "{opened} sizes");
     });
 }

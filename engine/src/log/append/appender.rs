@@ -43,6 +43,11 @@ impl Appender {
         &self.frames
     }
 
+    /// Returns the space for entries.
+    pub(crate) fn space(&self) -> &EntrySpace {
+        &self.space
+    }
+
     /// Tries to append an entry. Returns `Pending` if a task that has appended a lot should let
     /// other tasks run first; a task that has done so is not `new`.
     #[inline]

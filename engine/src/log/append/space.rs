@@ -4,7 +4,7 @@ use super::frame_writer::FrameWriter;
 use crate::base::error::{Error, Result};
 use crate::config::ByteSize;
 use crate::hybrid_log::{Claim, Need, Room};
-use crate::log::frame::format::frame_bytes;
+use crate::log::frame::format::{HEADER, frame_bytes};
 use crate::log::frame::layout::EntryLayout;
 use crate::log::memory::LogMemory;
 use std::sync::Arc;
@@ -58,6 +58,13 @@ impl EntrySpace {
         debug_assert!(pages > 0, "an entry that may be split may need a further page");
         self.check_pages(pages, bytes)?;
         Ok(Space::Pages(pages))
+    }
+
+    /// Returns the bytes of an entry that memory takes wherever it begins. It may take a somewhat
+    /// longer one.
+    pub(crate) fn longest(&self) -> u64 {
+        let piece = self.layout.capacity - HEADER as u64;
+        u64::from(self.memory.log().pages().limit()) / 2 * piece
     }
 
     /// Waits until there is space.

@@ -7,7 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
 use crate::base::kinds::Durability;
 use crate::base::wait::wait_until;
-use crate::config::ByteSize;
+use crate::config::{ByteSize, ENTRY_HEAD};
 use crate::epoch::Guard;
 use crate::log::handle::FasterLog;
 use crate::log::{LogAddress, NotAppended, Space};
@@ -42,6 +42,12 @@ impl WriteAheadLog {
 
     pub(crate) fn log(&self) -> &FasterLog {
         &self.log
+    }
+
+    /// Returns the bytes of the longest key and value together whose entry fits in the pages of the
+    /// log. They keep their size, so with less memory there are fewer.
+    pub(crate) fn longest_pair(&self) -> u64 {
+        self.log.inner.appender.space().longest().saturating_sub(ENTRY_HEAD)
     }
 
     /// Makes a change of a key, and writes its entry.
