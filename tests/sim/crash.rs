@@ -120,11 +120,13 @@ fn crashes<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(durable: Durable) {
 #[test]
 fn a_disk_that_ignores_syncs_is_caught() {
     let lying = SimOptions { ignore_syncs: true, ..SimOptions::default() };
-    let caught = (0..10).filter(|seed| {
-        let history = || history::<u64, u64>(*seed, lying.clone(), Durable::ByCheckpoints);
-        catch_unwind(AssertUnwindSafe(history)).is_err()
-    });
-    assert_eq!(caught.count(), 10);
+    for durable in [Durable::ByCheckpoints, Durable::ByLog] {
+        let caught = (0..10).filter(|seed| {
+            let history = || history::<u64, u64>(*seed, lying.clone(), durable);
+            catch_unwind(AssertUnwindSafe(history)).is_err()
+        });
+        assert_eq!(caught.count(), 10, "{durable:?}");
+    }
 }
 
 /// Runs one history and verifies all its images. Returns their number.
