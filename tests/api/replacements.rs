@@ -173,3 +173,29 @@ fn what_cannot_be_the_contents_is_refused() -> Result<()> {
         store.close().await
     })
 }
+
+/// The contents of before had gone when a table was found whose values the log cannot take.
+#[test]
+fn contents_that_the_log_cannot_take_change_nothing() -> Result<()> {
+    let place = tempfile::tempdir().expect("a directory");
+    let [data, other, backup] = ["data", "other", "backup"].map(|name| place.path().join(name));
+    let large = Config::default().with_memory(ByteSize::mib(64)).with_huge_pages(false);
+    block_on(async {
+        let wide = large.clone().with_page_size(ByteSize::mib(1));
+        let store = FasterKv::<u64, [u8; 120_000]>::open(&other, wide).await?;
+        store.upsert(&1, &[7; 120_000]).await?;
+        store.checkpoint().await?;
+        store.backup(&backup).await?;
+        store.close().await?;
+
+        let config = large.with_durability(DurableBy::Wal).with_wal_memory(ByteSize::kib(256));
+        let database = Database::open(&data, config.clone()).await?;
+        database.table::<u64, u64>("words").await?.upsert(&1, &1).await?;
+        let error = database.replace_contents(&backup).await.expect_err("too wide for the log");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+        assert!(error.to_string().contains("wal_memory"), "{error}");
+        let database = Database::open(&data, config).await?;
+        assert_eq!(database.table::<u64, u64>("words").await?.read(&1).await?, Some(1));
+        database.close().await
+    })
+}

@@ -4,6 +4,7 @@ mod acknowledged;
 mod files;
 mod inspected;
 mod lost;
+mod partial;
 mod settings;
 mod statistics;
 

@@ -123,3 +123,25 @@ fn a_waiting_feed_hears_that_the_store_is_poisoned() {
         });
     });
 }
+
+/// The report had the time without the repetition.
+#[test]
+fn a_recovery_takes_as_long_as_its_replay() {
+    let world = World::new(1);
+    let site = world.site.clone();
+    world.simulation.run(async {
+        let space = Space::of(FREE);
+        let store = open(&site, &space).await;
+        for key in 0..2000 {
+            store.upsert(&key, &[1; 100]).await.expect("there is space");
+        }
+        store.close().await.expect("closes");
+        let begun = site.handle.now();
+        let store = open(&site, &space).await;
+        let took = site.handle.now() - begun;
+        let report = store.recovery().expect("recovered");
+        assert_eq!(report.repeated, 2000);
+        assert!(report.took <= took && report.took * 10 > took * 9, "{report} of {took:?}");
+        store.close().await.expect("closes");
+    });
+}

@@ -87,6 +87,9 @@ fn a_store_without_the_log_says_so() {
         assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
         assert!(refused.to_string().contains("durability"), "{refused}");
         assert_eq!(store.read(&1).await.expect("read"), None, "nothing was written");
+        let taken_back = store.upsert(&1, b"one").durable().in_memory();
+        taken_back.await.expect("it is not asked for any more");
+        assert_eq!(store.read(&1).await.expect("read").as_deref(), Some(&b"one"[..]));
         let mut session = store.session().expect("opens");
         let refused = session.set_acknowledge(Acknowledge::Durable).expect_err("no log");
         assert_eq!(refused.kind(), ErrorKind::InvalidArgument);

@@ -1,7 +1,7 @@
 //! Parts of a store that are lost, damaged or older than the rest.
 
 use super::{Place, config};
-use crate::changes::{put, refusal, some, values};
+use crate::changes::{durable, put, refusal, some, values};
 use kvick::feed::Start;
 use kvick::io::{BoxFuture, Device, DeviceOptions, Directory};
 use kvick::runtime::block_on;
@@ -49,6 +49,63 @@ fn a_token_of_commits_that_a_repair_has_discarded_is_refused() {
         let store = place.open(config()).await.expect("opens");
         assert!(values(&store, token).await.expect("of this store").is_empty());
         store.close().await.expect("closes");
+    });
+}
+
+/// The value of an entry between two checkpoints is damaged. The newer one does not need it.
+#[test]
+fn a_feed_does_not_jump_over_what_a_repair_gave_up() {
+    block_on(async {
+        let place = Place::default();
+        let store = place.open(config()).await.expect("opens");
+        put(&store, 5, b"before").await;
+        let older = store.checkpoint().await.expect("taken").token;
+        for key in 10..20_u8 {
+            put(&store, key.into(), &[key; 5000]).await;
+        }
+        store.checkpoint().await.expect("taken");
+        put(&store, 30, b"after").await;
+        let mut changes = store.changes(older).expect("kept");
+        assert_eq!(durable(&mut changes).await.len(), 11);
+        let early = store.changes(older).expect("kept").token();
+        drop(changes);
+        store.close().await.expect("closes");
+        let damaged = Files::of(&place.wal).await.with("log.000000", |bytes| {
+            let of_15: Vec<usize> =
+                (0..bytes.len() - 300).filter(|at| bytes[*at..*at + 300] == [15; 300]).collect();
+            bytes[of_15[of_15.len() / 2]] = 0;
+        });
+        let place = Place { wal: damaged.restore().await, ..place };
+        log::repair(Arc::new(place.wal.clone())).await.expect("repaired");
+        let store = place.open(config()).await.expect("the newest checkpoint has it");
+        assert_eq!(store.read(&15).await.expect("read").as_deref(), Some(&[15; 5000][..]));
+        for start in [Start::from(early), Start::from(older)] {
+            assert_eq!(refusal(store.changes(start)).0, ErrorKind::Truncated);
+        }
+        let shown = values(&store, Start::Oldest).await.expect("kept");
+        let keys: Vec<u64> = shown.iter().map(|(key, _)| *key).collect();
+        assert_eq!(keys, [16, 17, 18, 19, 30]);
+        store.close().await.expect("closes");
+    });
+}
+
+/// The entries of such a table were dropped in silence.
+#[test]
+fn entries_of_an_unknown_table_are_refused() {
+    block_on(async {
+        let place = Place::default();
+        let database = place.open_database().await.expect("opens");
+        let first = database.table::<u64, u64>("first").await.expect("opens");
+        first.upsert(&1, &1).durable().await.expect("durable");
+        let older = Files::of(&place.store).await;
+        let second = database.table::<u64, u64>("second").await.expect("opens");
+        second.upsert(&2, &2).durable().await.expect("durable");
+        drop((first, second, database));
+        let mixed = Place { store: older.restore().await, ..place.clone() };
+        let error = mixed.open_database().await.expect_err("it has another table");
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert!(error.to_string().contains("of table number"), "{error}");
+        place.open_database().await.expect("opens").close().await.expect("closes");
     });
 }
 
