@@ -8,6 +8,7 @@ mod cursors;
 mod expiring;
 mod feeds;
 mod pressed;
+mod pressed_removals;
 mod removals;
 mod seconds;
 

@@ -272,10 +272,11 @@
 //! scans wait meanwhile, so that those in progress come to an end. A scan that was not used for 5
 //! seconds may wait for one of the writers. Then the writers get `StorageFull`, the text names the
 //! scan, and new scans begin. So a task may write while it scans, but must expect this error. It
-//! may begin a scan while it scans, too. Writers also get the error after 30 to 60 seconds of scans
-//! that are used. A [reader of the log](crate::feed) that has not read its oldest page holds
-//! compaction up, too. If it has not moved for 5 seconds, or such readers were there for 30
-//! seconds, writers get the error.
+//! may begin a scan while it scans, too. [`retain`](crate::FasterKv::retain) and
+//! [`clear`](crate::FasterKv::clear) end their scans while they wait for space. Writers also get
+//! the error after 30 to 60 seconds of scans that are used. A [reader of the log](crate::feed) that
+//! has not read its oldest page holds compaction up, too. If it has not moved for 5 seconds, or
+//! such readers were there for 30 seconds, writers get the error.
 //!
 //! After damage, writers get the error of the page that could not be compacted.
 //!

@@ -221,9 +221,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// # Errors
     /// As for [`scan`](Self::scan), but `Codec` ends it too. `StorageFull`, `ReadOnly`, `Poisoned`.
-    /// The keys that were deleted before stay deleted. Within a [`disk`](crate::Config::disk)
-    /// budget, compaction frees nothing while this scan is in progress: if the deletions of a large
-    /// part of the budget end with `StorageFull`, call [`compact`](Self::compact), and repeat.
+    /// The keys that were deleted before stay deleted.
+    ///
+    /// # A full budget
+    /// Compaction makes the space for the deletions, and waits for scans. So within a full
+    /// [`disk`](crate::Config::disk) budget the scan ends while a deletion waits for space, and
+    /// goes on as of a later moment. Then `keep` gets some keys again, and keys and values that
+    /// were written meanwhile.
     ///
     /// # Cancel safety
     /// Each key is deleted or not. The keys that were deleted stay deleted. A panic of `keep` has
@@ -244,14 +248,16 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// Deletes all keys that the table had at one moment during the call, and returns their number.
     ///
     /// A key that was written since that moment is not deleted. So the table is empty afterwards if
-    /// no task writes meanwhile. To delete a whole table at once, use
+    /// no task writes meanwhile. Within a full budget it is the last of several moments, as
+    /// [`retain`](Self::retain) describes, and a key that was deleted, written and deleted again
+    /// counts twice. To delete a whole table at once, use
     /// [`drop_table`](crate::Database::drop_table).
     ///
     /// Memory is bounded as for a [`scan`](Self::scan). A deleted key costs a small record at the
     /// tail of the log.
     ///
     /// # Errors
-    /// As for [`retain`](Self::retain), without `Codec`; a full budget is described there, too.
+    /// As for [`retain`](Self::retain), without `Codec`.
     ///
     /// # Cancel safety
     /// Each key is deleted or not. The keys that were deleted stay deleted.

@@ -4,7 +4,7 @@ use crate::base::error::Result;
 use crate::lifecycle::StoreLifecycle;
 use crate::record::HasLayout;
 use crate::store::TableInner;
-use crate::store::scan::{Batch, Cursor, LiveRecord, LiveRecords, Wish};
+use crate::store::scan::{Batch, Cursor, LiveRecord, LiveRecords, Removed, Wish};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -28,7 +28,7 @@ impl Records {
         lifecycle: Arc<StoreLifecycle>,
         cursor: Cursor,
     ) -> Result<Self> {
-        let found = LiveRecords::from(table, cursor)?;
+        let found = LiveRecords::from(table, Wish::Values, cursor)?;
         Ok(Self { found, batch: None, _lifecycle: lifecycle })
     }
 
@@ -72,6 +72,9 @@ impl Records {
 
     /// Deletes the keys of the records for which `keep` returns false, unless they have changed
     /// since the moment. Returns the number of deleted keys.
+    ///
+    /// Without room within a budget it ends its scan, for which compaction waits, and continues as
+    /// of a later moment. Everything that was shown before was tried, or comes again.
     pub(crate) async fn retain<S: HasLayout>(
         mut self,
         table: &TableInner,
@@ -80,7 +83,12 @@ impl Records {
         let mut removed = 0;
         while let Some(batch) = poll_fn(|context| self.poll_batch(context)).await {
             // Before the next batch: the records are final until the scan is polled.
-            removed += batch?.retain::<S>(table, &mut keep).await?;
+            let Removed { keys, missing } = batch?.retain::<S>(table, &mut keep).await?;
+            removed += keys;
+            if let Some(room) = missing {
+                self.found.pause()?;
+                table.log.allocator().wait_for_space(room).await?;
+            }
         }
         Ok(removed)
     }

@@ -64,7 +64,7 @@ async fn write_until_refused(store: &FasterKv<u64, [u8]>) -> Error {
     }
 }
 
-fn assert_held_up(error: &Error) {
+pub(super) fn assert_held_up(error: &Error) {
     assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
     assert!(error.to_string().contains("a scan in progress holds compaction up"), "{error}");
 }

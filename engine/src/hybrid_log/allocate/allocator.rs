@@ -194,6 +194,13 @@ impl<'l> Allocator<'l> {
         Quota { parts: self.parts, state: &self.state.quota }
     }
 
+    /// Returns whether only compaction can make room: the limits have no page for the record.
+    pub(crate) fn is_beyond_limits(self, room: Room) -> bool {
+        let tail = &self.parts.tail;
+        let is_admitted = tail.limits().admit(room.claim, tail.page() + 1);
+        !tail.has_room(room.bytes(), room.claim) && !is_admitted
+    }
+
     /// Waits until a record that needs `room` can be appended. Fails if it never can be.
     ///
     /// # Errors

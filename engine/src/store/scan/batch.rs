@@ -3,7 +3,7 @@
 use super::liveness::Candidate;
 use super::pages::Stretch;
 use super::pulse::Pulse;
-use super::removal::remove;
+use super::removal::{Removed, remove};
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::record::{HasLayout, Layout, StoredRecord};
@@ -73,8 +73,7 @@ impl Batch {
     }
 
     /// Deletes the keys of the records for which `keep` returns false, unless they have changed
-    /// since the moment of the scan. Returns the number of deleted keys. The scan has not been
-    /// polled since it has shown the batch.
+    /// since the moment of the scan. The scan has not been polled since it has shown the batch.
     ///
     /// # Errors
     /// Of `keep`, and then no key of the batch is deleted. `StorageFull`, `ReadOnly`, `Poisoned`,
@@ -87,7 +86,7 @@ impl Batch {
         &self,
         table: &TableInner,
         keep: &mut impl FnMut(LiveRecord<'_>) -> Result<bool>,
-    ) -> Result<u64> {
+    ) -> Result<Removed> {
         assert_eq!(self.layout, S::LAYOUT, "the records are of this table");
         let mut unwanted = Vec::new();
         for place in self.live.iter().rev() {

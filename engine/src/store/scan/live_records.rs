@@ -38,12 +38,13 @@ pub(crate) struct LiveRecords {
     finding: Option<BoxFuture<'static, Result<()>>>,
     found: Arc<Found>,
     table: Arc<TableInner>,
+    wish: Wish,
 }
 
 impl LiveRecords {
     /// Creates a scan. It begins when it is polled.
     pub(crate) fn new(table: Arc<TableInner>, wish: Wish) -> Self {
-        Self::of(&Arc::clone(&table), |found| async move {
+        Self::of((&Arc::clone(&table), wish), |found| async move {
             let scan = ActiveScan::begin_one(&table, found.pulse());
             find((table, wish), Share::Part(Part::WHOLE), scan, &found).await
         })
@@ -53,15 +54,25 @@ impl LiveRecords {
     ///
     /// # Errors
     /// `InvalidArgument` if the cursor is of another table or opening.
-    pub(crate) fn from(table: Arc<TableInner>, cursor: Cursor) -> Result<Self> {
+    pub(crate) fn from(table: Arc<TableInner>, wish: Wish, cursor: Cursor) -> Result<Self> {
         cursor.check(&table)?;
         let rest = cursor.rest();
-        let scan = Self::of(&Arc::clone(&table), |found| async move {
+        let scan = Self::of((&Arc::clone(&table), wish), |found| async move {
             let scan = ActiveScan::begin_one(&table, found.pulse());
-            find((table, Wish::Values), Share::From(cursor), scan, &found).await
+            find((table, wish), Share::From(cursor), scan, &found).await
         });
         *scan.found.rest() = rest;
         Ok(scan)
+    }
+
+    /// Ends the scan, which holds nothing up from then on. If it is polled again, it continues at
+    /// its cursor, as of a later moment.
+    ///
+    /// # Errors
+    /// None that is known: its own cursor is of its table and opening.
+    pub(crate) fn pause(&mut self) -> Result<()> {
+        *self = Self::from(Arc::clone(&self.table), self.wish, self.cursor())?;
+        Ok(())
     }
 
     /// Begins a scan in parts, which have the same moment. Together they find each record once.
@@ -75,21 +86,24 @@ impl LiveRecords {
         let parts = found.into_iter().zip(ActiveScan::begin(table, &pulses)).enumerate();
         parts.map(move |(number, (found, scan))| {
             let (own, share) = (Arc::clone(table), Share::Part(Part { number, count }));
-            Self::with(table, found, move |found| async move {
+            Self::with((table, wish), found, move |found| async move {
                 find((own, wish), share, scan, &found).await
             })
         })
     }
 
-    fn of<F>(table: &Arc<TableInner>, finding: impl FnOnce(Arc<Found>) -> F) -> Self
+    fn of<F>(
+        (table, wish): (&Arc<TableInner>, Wish),
+        finding: impl FnOnce(Arc<Found>) -> F,
+    ) -> Self
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        Self::with(table, Arc::default(), finding)
+        Self::with((table, wish), Arc::default(), finding)
     }
 
     fn with<F>(
-        table: &Arc<TableInner>,
+        (table, wish): (&Arc<TableInner>, Wish),
         found: Arc<Found>,
         finding: impl FnOnce(Arc<Found>) -> F,
     ) -> Self
@@ -97,7 +111,7 @@ impl LiveRecords {
         F: Future<Output = Result<()>> + Send + 'static,
     {
         let finding = Box::pin(finding(Arc::clone(&found)));
-        Self { finding: Some(finding), found, table: Arc::clone(table) }
+        Self { finding: Some(finding), found, table: Arc::clone(table), wish }
     }
 
     /// Returns the place at which another scan can continue. It is at or before the first record

@@ -59,4 +59,5 @@ pub(in crate::store) use liveness::{
 };
 pub(in crate::store) use pages::{COPY_BYTES, Stretch};
 pub(in crate::store) use pulse::Pulse;
+pub(crate) use removal::Removed;
 pub use share::Cursor;

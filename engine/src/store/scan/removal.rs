@@ -6,6 +6,9 @@
 //!
 //! Memory decides about most of them. The others wait until the last one was tried, and then their
 //! chains are read from the device together. So no record waits for a read of its own.
+//!
+//! Tombstones take space. Within a full budget only compaction makes some, and it waits for scans.
+//! So a removal never waits for it while its scan is in progress: it tells the scan, which ends.
 
 use super::liveness::{Candidate, NOW, Uncertain, Walk, resolved_of, walk_in_memory};
 use super::pulse::Pulse;
@@ -49,8 +52,18 @@ enum Blocked {
     Failed(Error),
 }
 
-/// Deletes the keys of those candidates that are the newest records of their keys. Returns their
-/// number.
+/// The outcome of a removal.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Removed {
+    /// The number of deleted keys.
+    pub(crate) keys: u64,
+    /// Only compaction makes room for the next tombstone, and it waits for the scan. The other
+    /// candidates were not tried.
+    pub(crate) missing: Option<Room>,
+}
+
+/// Deletes the keys of those candidates that are the newest records of their keys, until only
+/// compaction makes room for a tombstone.
 ///
 /// Its memory is the candidates, their keys, and the reads in flight.
 ///
@@ -64,25 +77,29 @@ pub(super) async fn remove<S: HasLayout>(
     table: &TableInner,
     mut candidates: Vec<Candidate<'_>>,
     pulse: &Pulse,
-) -> Result<u64> {
-    let mut removed = 0;
+) -> Result<Removed> {
+    let mut removed = Removed::default();
     while !candidates.is_empty() {
         candidates.sort_unstable_by_key(|candidate| candidate.address);
         let mut uncertain = Uncertain::above(candidates[0].address);
-        removed += remove_in_memory::<S>(table, &candidates, &mut uncertain, pulse).await?;
+        let here = remove_in_memory::<S>(table, &candidates, &mut uncertain, pulse).await?;
+        removed = Removed { keys: removed.keys + here.keys, ..here };
+        if removed.missing.is_some() {
+            break;
+        }
         candidates = resolved_of(table, &candidates, &mut uncertain, NOW).await?;
     }
     Ok(removed)
 }
 
 /// Deletes the keys of candidates as far as memory shows. Adds those that it does not decide to
-/// `uncertain`. Returns the number of deleted keys.
+/// `uncertain`.
 async fn remove_in_memory<S: HasLayout>(
     table: &TableInner,
     mut candidates: &[Candidate<'_>],
     uncertain: &mut Uncertain<'_>,
     pulse: &Pulse,
-) -> Result<u64> {
+) -> Result<Removed> {
     let core = table.with_store();
     let mut removed = 0;
     while !candidates.is_empty() {
@@ -108,13 +125,16 @@ async fn remove_in_memory<S: HasLayout>(
         });
         match blocked {
             Some(Blocked::Barrier) => core.cut_over().await?,
+            Some(Blocked::NoRoom(room)) if core.log.allocator().is_beyond_limits(room) => {
+                return Ok(Removed { keys: removed, missing: Some(room) });
+            }
             Some(Blocked::NoRoom(room)) => core.log.allocator().wait_for_space(room).await?,
             Some(Blocked::NoWalSpace(space)) => core.wal()?.wait_for(*space).await?,
             Some(Blocked::Failed(error)) => return Err(error),
             Some(Blocked::Lost) | None => yield_once().await,
         }
     }
-    Ok(removed)
+    Ok(Removed { keys: removed, missing: None })
 }
 
 /// Tries once.
