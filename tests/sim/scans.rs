@@ -7,6 +7,7 @@
 mod cursors;
 mod expiring;
 mod feeds;
+mod overwritten;
 mod pressed;
 mod pressed_removals;
 mod removals;

@@ -17,8 +17,8 @@
 //! The read cache takes memory as it fills, up to a limit that is an eighth of the budget by
 //! default, and never more than the frames have above their floor.
 //!
-//! Compaction gathers records, to look them up on the device together. Their memory comes from the
-//! frames, too, and goes back to them.
+//! Compaction and scans gather records, to look them up on the device together. Their memory comes
+//! from the frames, too, and goes back to them.
 //!
 //! The index grows at the expense of the frames, down to their *floor*: an eighth of the budget, or
 //! the least number of frames. It has one entry for each prefix at most, and the number of prefixes
@@ -80,9 +80,9 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The part of the budget for gathered records, at most and at least.
+/// The part of the budget for all gathered records, and the least part for those of one task.
 const GATHERED_PARTS: [u64; 2] = [8, 64];
-/// The limit of bytes of gathered records. More would save little.
+/// The limit of bytes of all gathered records. More would save little.
 const GATHERED_MOST: u64 = 32 << 20;
 
 /// The part of the budget that the read cache may take by default.
@@ -199,8 +199,9 @@ impl MemoryGovernor {
         let parts = self.parts();
         let frames = self.frame_bytes(&parts);
         let above_floor = frames.saturating_sub(self.floor_of_frames(parts.budget));
-        let [most, least] = GATHERED_PARTS.map(|part| parts.budget / part);
-        let bytes = above_floor.clamp(least, most).min(GATHERED_MOST);
+        let [most, least] = GATHERED_PARTS.map(|part| (parts.budget / part).min(GATHERED_MOST));
+        let left = most.saturating_sub(parts.gathered);
+        let bytes = above_floor.min(left).max(least);
         let wanted = MemoryParts { gathered: parts.gathered + bytes, ..*parts };
         self.replace(parts, wanted);
         Gathered { governor: self, bytes }
@@ -430,16 +431,17 @@ mod tests {
         let governor = governor();
         let first = governor.shares();
         let gathered = [governor.gather(), governor.gather()];
-        assert_eq!(gathered.each_ref().map(Gathered::bytes), [1 << 20; 2]);
-        assert_eq!(governor.shares().frames, first.frames - 32);
+        assert_eq!(gathered.each_ref().map(Gathered::bytes), [1 << 20, 128 << 10]);
+        assert_eq!(governor.shares().frames, first.frames - 18);
         let floor = governor.floor();
-        governor.note_index(4 << 20);
+        drop(gathered);
+        governor.note_index(6 << 20);
         let last = governor.gather();
         assert_eq!((last.bytes(), governor.shares().frames), (512 << 10, 16));
         let least = governor.gather();
         assert_eq!((least.bytes(), governor.shares().frames), (128 << 10, 14));
         governor.note_index(0);
-        drop((gathered, last, least));
+        drop((last, least));
         assert_eq!((governor.shares(), governor.floor()), (first, floor), "they come and go");
     }
 

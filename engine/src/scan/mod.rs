@@ -8,12 +8,17 @@
 //! # Memory
 //! A scan takes a few MiB: up to eight reads of 256 KiB ahead, the bytes in which it is looking for
 //! live records with their list, and one value of any length that is stored in pieces. With little
-//! memory for buffers its reads are smaller. It keeps no page in memory, and no list of keys.
+//! memory for buffers its reads are smaller. It keeps no page in memory, and no list of all keys.
+//!
+//! It gathers the keys of older records that may have newer ones on the device. Their memory comes
+//! from the pages: an eighth of the budget and 32 MiB at most, for all scans together. A scan that
+//! finds less left takes a 64th.
 //!
 //! # Work
-//! It reads the whole log once, in order, and the index. An older record whose key, or a key of the
-//! same index entry, has a newer one on the device costs a read of that; such reads are sorted, and
-//! many are in flight.
+//! It reads the whole log once, in order, and the index. What it has gathered it looks up together,
+//! when that memory is full, and after each 16th of the log. Each time it reads the log after these
+//! records at most once, and up to the moment of the scan, or about as much of what was written
+//! since. So writers beside it do not keep a scan from its end.
 //!
 //! # A slow scan
 //! The scan first shows the records that were mutable at its moment. Until it has, operations copy

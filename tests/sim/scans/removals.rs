@@ -125,7 +125,7 @@ const COLD: u64 = 40_000;
 #[test]
 fn removals_of_cold_keys_read_no_more_than_a_scan() {
     let [scan, removal] = cold_removal(ByteSize::mib(2));
-    assert!(scan.reads > 2000, "few keys share a chain: {scan:?}");
+    assert!(scan.reads > 400, "few keys share a chain: {scan:?}");
     assert_eq!(removal.reads, scan.reads);
 }
 

@@ -10,9 +10,11 @@ use super::filter::Filter;
 use super::page::TableHasher;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
-use crate::record::{Layout, Layouts, RecordInfo, StoredRecord, TableNumber, WORD};
+use crate::record::{RecordInfo, StoredRecord, WORD};
 use crate::store::inner::StoreInner;
-use crate::store::scan::{Candidate, NOW, Payload, Place, Proof, SpanReads, Uncertain};
+use crate::store::scan::{
+    Candidate, NOW, Payload, Place, Proof, SpanReads, Uncertain, whole_record,
+};
 
 /// The reason why a record was not copied.
 pub(super) struct Stopped {
@@ -85,8 +87,8 @@ async fn copy_spans(
         let mut split = split.iter();
         let candidates = proofs.iter().map(|proof| {
             let (at, layouts) = (proof.address(), store.tables.layouts());
-            let record = whole(layouts, payload.from(at).unwrap_or_default());
-            let record = record.or_else(|| whole(layouts, split.next()?.record()));
+            let record = payload.record(layouts, at);
+            let record = record.or_else(|| whole_record(layouts, split.next()?.record()));
             let (table, layout, record) = record.expect("what is split was fetched");
             let hash = hasher.hash(store, table, StoredRecord::key_in(record, layout));
             Candidate { address: at, table, layout, record, hash, proven: proof.start() }
@@ -105,8 +107,8 @@ async fn fetch_split(
     let layouts = store.tables.layouts();
     let mut fetched = Vec::new();
     for at in proofs.iter().map(Place::address) {
-        let rest = payload.from(at).unwrap_or_default();
-        if whole(layouts, rest).is_none() {
+        if payload.record(layouts, at).is_none() {
+            let rest = payload.from(at).unwrap_or_default();
             let header = rest.first_chunk::<WORD>().map(|header| RecordInfo::first_of(header));
             let layout = header.and_then(|info| layouts.of(info));
             let layout = layout.ok_or_else(|| store.log.file().not_a_record(at))?;
@@ -114,12 +116,4 @@ async fn fetch_split(
         }
     }
     Ok(fetched)
-}
-
-/// Returns the record that begins `bytes`, if it is whole.
-fn whole<'b>(layouts: &Layouts, bytes: &'b [u8]) -> Option<(TableNumber, Layout, &'b [u8])> {
-    let info = RecordInfo::first_of(bytes.first_chunk::<WORD>()?);
-    let layout = layouts.of(info)?;
-    let record = bytes.get(..StoredRecord::header(bytes, layout)?)?;
-    Some((info.table(), layout, record))
 }

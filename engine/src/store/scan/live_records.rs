@@ -1,33 +1,18 @@
 //! A scan of one table, from its moment to its end.
 
 use super::active::Bounds;
-use super::batch::{Batch, LivePlace};
-use super::device_reads::DeviceReads;
+use super::batch::Batch;
+use super::finder::{Finder, Wish};
 use super::found::{Found, Rest};
-use super::liveness::{Candidate, live_of};
-use super::pages::{Candidates, ScanMoment, Stretch};
+use super::pages::ScanMoment;
 use super::progress::ActiveScan;
 use super::share::{Cursor, Part, Share};
-use crate::base::address::Address;
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::wait::yield_once;
-use crate::record::{RecordInfo, StoredRecord};
-use crate::store::record::overflow::read_overflow;
-use crate::store::record::pieces::is_cut;
+use crate::base::error::Result;
 use crate::store::table::TableInner;
 use kvick_io::BoxFuture;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-
-/// Which records a scan wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// Records with their values.
-    Values,
-    /// Records, without values that are in pieces.
-    Keys,
-}
 
 /// The live records of a table as of one moment, each once, in batches.
 ///
@@ -92,10 +77,7 @@ impl LiveRecords {
         })
     }
 
-    fn of<F>(
-        (table, wish): (&Arc<TableInner>, Wish),
-        finding: impl FnOnce(Arc<Found>) -> F,
-    ) -> Self
+    fn of<F>((table, wish): (&Arc<TableInner>, Wish), finding: impl FnOnce(Arc<Found>) -> F) -> Self
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
@@ -179,147 +161,4 @@ async fn find(
     }
     // What was shown last was in time, but not what its task did with it after that.
     found.pulse().check()
-}
-
-/// Finds the live records in ranges of the log.
-struct Finder<'f> {
-    table: &'f TableInner,
-    moment: ScanMoment,
-    /// The log began here at the moment.
-    begin: Address,
-    wish: Wish,
-    found: &'f Found,
-}
-
-impl Finder<'_> {
-    /// Finds the live records of `[from, end)`. Calls `pass` with each address below which it is
-    /// done.
-    async fn find_in(&self, [from, end]: [Address; 2], pass: impl Fn(Address)) -> Result<()> {
-        let mut next = from;
-        while next < end {
-            let [_, head, ..] = self.table.log.pages().addresses();
-            let found = if next < head {
-                self.find_on_device([next, end.min(head)], &pass).await
-            } else {
-                self.find_in_memory([next, end]).await
-            };
-            next = found.map_err(|error| self.cause_of(error))?;
-            pass(next);
-        }
-        Ok(())
-    }
-
-    /// Finds the live records of `[from, end)`, which is on the device.
-    async fn find_on_device(
-        &self,
-        [from, end]: [Address; 2],
-        pass: &impl Fn(Address),
-    ) -> Result<Address> {
-        let mut reads = DeviceReads::new(self.table.store(), [from, end]);
-        while let Some(stretch) = reads.next().await? {
-            self.check(stretch.first)?;
-            let candidates = stretch.candidates(self.table, ScanMoment { end, ..self.moment })?;
-            reads.keep(&stretch, candidates.next);
-            let live = self.live_of(candidates).await?;
-            self.show(stretch, live).await?;
-            pass(reads.shown_until());
-        }
-        reads.finish()
-    }
-
-    /// Finds the live records of some bytes from `from` on, which are in memory. Returns the
-    /// address that follows, or `from` if they have left memory meanwhile.
-    async fn find_in_memory(&self, [from, end]: [Address; 2]) -> Result<Address> {
-        let mut bytes = 0;
-        loop {
-            self.check(from)?;
-            let Some(stretch) =
-                Stretch::copy(self.table, [from, end], bytes, self.found.pulse()).await?
-            else {
-                return Ok(from);
-            };
-            let candidates = stretch.candidates(self.table, ScanMoment { end, ..self.moment })?;
-            let next = candidates.next;
-            if next > from {
-                let live = self.live_of(candidates).await?;
-                self.show(stretch, live).await?;
-                return Ok(next);
-            }
-            // The first record is longer.
-            bytes = stretch.bytes.len() as u64 * 2;
-        }
-    }
-
-    /// Returns the live ones of some candidates. Passes on those whose values are in pieces.
-    async fn live_of(
-        &self,
-        Candidates { candidates, .. }: Candidates<'_>,
-    ) -> Result<Vec<LivePlace>> {
-        let mut live = live_of(self.table, &candidates, self.moment.end).await?;
-        drop(candidates);
-        live.retain(|record| !self.is_cut(record));
-        let is_long = |record: &Candidate<'_>| {
-            let info = RecordInfo::first_of(record.record);
-            self.wish == Wish::Values && info.is_in_pieces(record.layout)
-        };
-        for record in live.iter().filter(|record| is_long(record)) {
-            self.put(self.gathered(record).await?).await?;
-        }
-        let plain = live.iter().filter(|record| !is_long(record));
-        Ok(plain.map(LivePlace::of).collect())
-    }
-
-    /// Returns whether a record is a list whose value was cut at the moment. Then its key was
-    /// absent. The begin of the log does not move while the scan needs what is above it.
-    fn is_cut(&self, record: &Candidate<'_>) -> bool {
-        let Candidate { layout, record, .. } = *record;
-        let info = RecordInfo::first_of(record);
-        info.is_in_pieces(layout) && is_cut(StoredRecord::value_in(record, layout), self.begin)
-    }
-
-    /// Passes on live records of a stretch, and lets other tasks run.
-    async fn show(&self, stretch: Stretch, live: Vec<LivePlace>) -> Result<()> {
-        self.put(Batch::new(stretch, self.table.layout, live, self.found.pulse())).await?;
-        yield_once().await;
-        Ok(())
-    }
-
-    /// Passes on a batch that was read before the scan expired, if it has.
-    async fn put(&self, batch: Batch) -> Result<()> {
-        self.found.pulse().check()?;
-        self.found.put(batch).await;
-        Ok(())
-    }
-
-    /// Returns a record with its value, which is in pieces.
-    async fn gathered(&self, record: &Candidate<'_>) -> Result<Batch> {
-        let Candidate { address, layout, record: bytes, .. } = *record;
-        let list = StoredRecord::value_in(bytes, layout);
-        let value = read_overflow(self.table, self.table.stored(), address, list).await?;
-        Ok(Batch::long(record, value, self.found.pulse()))
-    }
-
-    /// Returns the cause of an error: a file that is missing since the log begins later is no
-    /// damage, and neither is anything that an expired scan meets.
-    fn cause_of(&self, error: Error) -> Error {
-        if let Err(expired) = self.found.pulse().check() {
-            return expired;
-        }
-        let is_gone = self.table.log.pages().begin() > self.begin;
-        let is_damage = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound);
-        if is_gone && is_damage { Error::taken_from_scan(self.begin.raw()) } else { error }
-    }
-
-    /// Refuses to continue at an address.
-    ///
-    /// # Errors
-    /// `Closed`; `InvalidArgument` if the table was dropped; `Truncated` if the log begins after
-    /// the address by now.
-    fn check(&self, next: Address) -> Result<()> {
-        self.table.check_read()?;
-        self.table.check()?;
-        self.found.pulse().check()?;
-        let begin = self.table.log.pages().begin();
-        if next < begin { Err(Error::taken_from_scan(next.raw())) } else { Ok(()) }
-    }
 }

@@ -12,6 +12,7 @@
 //! * `device_reads`: [`DeviceReads`], stretches from the device, several reads ahead.
 //! * `share`: the ranges that a scan reads: all, a part, or those after a [`Cursor`].
 //! * `found`: the way from a scan to its stream.
+//! * `finder`: [`Finder`](finder::Finder), finds the live records in ranges of the log.
 //! * `live_records`: [`LiveRecords`], a scan from its moment to its end.
 //!
 //! # A moment
@@ -41,6 +42,7 @@ mod active;
 mod batch;
 mod device_reads;
 mod driver;
+mod finder;
 mod found;
 mod live_records;
 mod liveness;
@@ -53,9 +55,11 @@ mod share;
 pub(in crate::store) use active::ActiveScans;
 pub(crate) use batch::{Batch, LiveRecord};
 pub(in crate::store) use device_reads::DeviceReads;
-pub(crate) use live_records::{LiveRecords, Wish};
+pub(crate) use finder::Wish;
+pub(crate) use live_records::LiveRecords;
 pub(in crate::store) use liveness::{
     Candidate, CopySizes, Live, NOW, Payload, Place, Proof, REACH, SpanReads, Uncertain, look_up,
+    whole_record,
 };
 pub(in crate::store) use pages::{COPY_BYTES, Stretch};
 pub(in crate::store) use pulse::Pulse;

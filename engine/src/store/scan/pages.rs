@@ -4,12 +4,12 @@
 //! in memory for a scan. A stretch begins with a record, and may end in the middle of one: the next
 //! stretch begins with that record.
 
-use super::liveness::Candidate;
+use super::liveness::{Candidate, whole_record};
 use super::pulse::Pulse;
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::hybrid_log::{Chunk, PageRecord, Region};
-use crate::record::StoredRecord;
+use crate::record::{Layout, StoredRecord};
 use crate::store::inner::StoreInner;
 use crate::store::table::TableInner;
 use kvick_io::AlignedBuf;
@@ -104,6 +104,17 @@ impl Stretch {
         let from = usize::try_from(next.raw() - self.start.raw()).expect("within a page");
         let bytes = self.bytes.get(from..).unwrap_or_default().to_vec();
         Self { start: next, first: next, bytes }
+    }
+
+    /// Returns the record at an address, which this stretch has as a whole.
+    ///
+    /// # Errors
+    /// `Corrupt` if there is none.
+    pub(super) fn record_at(&self, store: &StoreInner, at: Address) -> Result<(Layout, &[u8])> {
+        let from = usize::try_from(at.raw() - self.start.raw()).expect("within a page");
+        let record = whole_record(store.tables.layouts(), self.bytes.get(from..).unwrap_or(&[]));
+        let (_table, layout, bytes) = record.ok_or_else(|| store.log.file().not_a_record(at))?;
+        Ok((layout, bytes))
     }
 
     fn end(&self) -> Address {

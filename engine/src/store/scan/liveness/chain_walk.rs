@@ -95,9 +95,20 @@ impl ChainWalk {
         store: &StoreInner,
         keys: &'k [u8],
     ) -> (TableNumber, Layout, &'k [u8]) {
-        let (number, rest) = keys[self.key as usize..].split_first().expect("it was gathered");
-        let table = TableNumber::new(*number).expect("it was a number before");
+        let number = keys[self.key as usize];
+        let table = TableNumber::new(number).expect("it was a number before");
         let layout = store.tables.layouts().get(table).expect("its table has a layout");
+        (table, layout, Self::key_at(self.key, layout, keys))
+    }
+
+    /// Returns the place of the table of the record, and of its key.
+    pub(super) fn key(&self) -> u32 {
+        self.key
+    }
+
+    /// Returns the key at a place, which is of a table with this layout.
+    pub(super) fn key_at(place: u32, layout: Layout, keys: &[u8]) -> &[u8] {
+        let (_number, rest) = keys[place as usize..].split_first().expect("it was gathered");
         let (length, rest) = match layout.key_width {
             Some(width) => (width, rest),
             None => {
@@ -105,7 +116,7 @@ impl ChainWalk {
                 (u32::from_le_bytes(*length) as usize, rest)
             }
         };
-        (table, layout, &rest[..length])
+        &rest[..length]
     }
 
     /// Adds the table and the key of a record to `keys`.

@@ -6,7 +6,9 @@
 //!
 //! The look at the index and at records in memory takes a guard for a group of records. A chain
 //! that leaves memory above the record is read from the device later, together with many others
-//! (`uncertain.rs`). Only the chain down to the record is read, never further.
+//! (`uncertain.rs`). Only the chain down to the record is read, never further. If the log has more
+//! records above `end` than below, no chain is walked: the log is read up to `end`
+//! (`log_sweep.rs`).
 //!
 //! Nothing that this finds is undone by operations that continue: they link records above `end`
 //! only, and the keys and previous addresses of linked records never change. So what is proven of
@@ -15,6 +17,7 @@
 
 mod candidate;
 mod chain_walk;
+mod log_sweep;
 mod places;
 mod spans;
 mod uncertain;
@@ -22,7 +25,7 @@ mod uncertain;
 pub(super) use candidate::Walk;
 pub(in crate::store) use candidate::{Candidate, Live, NOW};
 pub(in crate::store) use chain_walk::REACH;
-pub(in crate::store) use spans::{Payload, Place, SpanReads};
+pub(in crate::store) use spans::{Payload, Place, SpanReads, whole_record};
 pub(in crate::store) use uncertain::{CopySizes, Proof, Uncertain};
 
 use crate::base::address::Address;
@@ -33,27 +36,6 @@ use crate::store::inner::StoreInner;
 
 /// The number of candidates that are looked up under one guard.
 const GROUP: usize = 64;
-
-/// Returns the live ones of the candidates, which are below `end` and in order.
-///
-/// It takes a guard for each group of candidates, and waits for the device without one. The number
-/// of candidates bounds its memory, which is their own size once more, beside the bytes of reads.
-///
-/// # Errors
-/// `Corrupt` with file and offset, `Io`, `Closed`.
-pub(super) async fn live_of<'p>(
-    store: &StoreInner,
-    candidates: &[Candidate<'p>],
-    end: Address,
-) -> Result<Vec<Candidate<'p>>> {
-    store.check_read()?;
-    let base = candidates.first().map_or(Address::NONE, |first| first.address);
-    let (mut live, mut uncertain) = (Vec::with_capacity(candidates.len()), Uncertain::above(base));
-    look_up(store, candidates, end, &mut live, &mut uncertain);
-    let mut live: Vec<_> = live.into_iter().map(|live| live.candidate).collect();
-    live.extend(resolved_of(store, candidates, &mut uncertain, end).await?);
-    Ok(live)
-}
 
 /// Returns the live ones of `uncertain`, which are some of the candidates. They are in order.
 ///

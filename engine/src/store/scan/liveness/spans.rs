@@ -7,6 +7,7 @@
 use super::places::Places;
 use crate::base::address::Address;
 use crate::base::error::Result;
+use crate::record::{Layout, Layouts, RecordInfo, StoredRecord, TableNumber, WORD};
 use crate::store::inner::StoreInner;
 use futures::stream::{FuturesOrdered, StreamExt};
 use kvick_io::{AlignedBuf, BoxFuture};
@@ -202,10 +203,38 @@ impl Payload {
         Ok(Self { start, bytes, length })
     }
 
+    /// Returns the record at `address`, if the span has all of it.
+    pub(in crate::store) fn record(
+        &self,
+        layouts: &Layouts,
+        address: Address,
+    ) -> Option<WholeRecord<'_>> {
+        whole_record(layouts, self.from(address)?)
+    }
+
+    /// Returns the first address of the span, and its bytes.
+    pub(in crate::store::scan) fn bytes(&self) -> (Address, &[u8]) {
+        (self.start, &self.bytes[..self.length])
+    }
+
     /// Returns the bytes from `address` on, if the span has any.
     pub(in crate::store) fn from(&self, address: Address) -> Option<&[u8]> {
         let within = address.raw().checked_sub(self.start.raw())?;
         let within = usize::try_from(within).ok()?;
         self.bytes[..self.length].get(within..).filter(|rest| !rest.is_empty())
     }
+}
+
+/// The table, the layout and all bytes of a record.
+pub(in crate::store) type WholeRecord<'b> = (TableNumber, Layout, &'b [u8]);
+
+/// Returns the record that begins `bytes`, if it is whole.
+pub(in crate::store) fn whole_record<'b>(
+    layouts: &Layouts,
+    bytes: &'b [u8],
+) -> Option<WholeRecord<'b>> {
+    let info = RecordInfo::first_of(bytes.first_chunk::<WORD>()?);
+    let layout = layouts.of(info)?;
+    let record = bytes.get(..StoredRecord::header(bytes, layout)?)?;
+    Some((info.table(), layout, record))
 }

@@ -62,9 +62,10 @@ pub(in crate::store) struct Resolved {
 /// The bytes of a gathered record without its key, with its part of the places that are added. A
 /// live one takes the place of its walk.
 const RECORD_BYTES: usize = size_of::<ChainWalk>() + size_of::<ChainWalk>() / ADDED_PART + 1;
-/// The bytes of addresses that are reserved for the records, and for their keys. The system gives
-/// memory when they are written, and takes it back when so large a range is freed.
-const RESERVED: usize = 33 << 20;
+/// The bytes of addresses that are reserved for the records, and for their keys, beside the limit
+/// of both. The system gives memory when they are written, and takes it back when so large a range
+/// is freed.
+const RESERVED_BESIDE: usize = 1 << 20;
 const _: () = assert!(size_of::<Proof>() <= size_of::<ChainWalk>());
 
 impl<'g> Uncertain<'g> {
@@ -84,9 +85,10 @@ impl<'g> Uncertain<'g> {
         if let (Some(governor), None) = (self.governor, &self.memory) {
             self.memory = Some(governor.gather());
         }
-        if self.walks.is_empty() && self.memory.is_some() {
-            self.walks.reserve_exact(RESERVED / size_of::<ChainWalk>());
-            self.keys.reserve_exact(RESERVED);
+        if let (true, Some(memory)) = (self.walks.is_empty(), &self.memory) {
+            let reserved = memory.bytes() + RESERVED_BESIDE;
+            self.walks.reserve_exact(reserved / size_of::<ChainWalk>());
+            self.keys.reserve_exact(reserved);
         }
         let Candidate { address, table, layout, .. } = *candidate;
         let (key, place) = (candidate.key(), self.keys.len());
@@ -119,14 +121,19 @@ impl<'g> Uncertain<'g> {
         self.walks.iter().map(|walk| walk.target(self.base)).min()
     }
 
+    /// Takes all records off, with their base and keys.
+    pub(super) fn take(&mut self) -> (Address, Vec<ChainWalk>, Vec<u8>) {
+        self.copies = CopySizes::default();
+        (self.base, std::mem::take(&mut self.walks), std::mem::take(&mut self.keys))
+    }
+
     /// Looks up all records, as of `end`, and forgets them.
     ///
     /// Chains that cannot be read do not stop the others.
     pub(in crate::store) async fn resolve(&mut self, store: &StoreInner, end: Address) -> Resolved {
         let mut resolved = Resolved::default();
-        let keys = std::mem::take(&mut self.keys);
-        self.copies = CopySizes::default();
-        let mut reads = SpanReads::new(store, std::mem::take(&mut self.walks));
+        let (base, walks, keys) = self.take();
+        let mut reads = SpanReads::new(store, walks);
         loop {
             let (walks, payload) = match reads.next().await {
                 Ok(Some(span)) => span,
@@ -138,7 +145,7 @@ impl<'g> Uncertain<'g> {
             };
             for walk in walks {
                 let (table, layout, key) = walk.key_in(store, &keys);
-                let target = walk.target(self.base);
+                let target = walk.target(base);
                 let went = match &payload {
                     Ok(payload) => walk.go(store, (table, layout, key), payload, [target, end]),
                     Err(error) => Err(error.clone()),
@@ -152,18 +159,24 @@ impl<'g> Uncertain<'g> {
             }
             yield_once().await;
         }
-        let proofs = reads.into_rest().into_iter().map(|walk| Proof::of(walk, self.base));
+        let proofs = reads.into_rest().into_iter().map(|walk| Proof::of(walk, base));
         resolved.live = proofs.collect();
         resolved
     }
 }
 
 /// Returns the bytes of a record with this layout, probably.
-fn record_bytes(store: &StoreInner, layout: Layout) -> usize {
+pub(super) fn record_bytes(store: &StoreInner, layout: Layout) -> usize {
     store.log.file().counters().record_bytes_hint(layout).max(WORD)
 }
 
 impl Proof {
+    /// Returns the proof that the record at `record` is live, of which nothing else is known.
+    pub(super) fn of_record(record: Address, bytes: usize) -> Self {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self { record: Reverse(record), start: record, bytes }
+    }
+
     fn of(walk: ChainWalk, base: Address) -> Self {
         debug_assert_eq!(walk.address(), Address::NONE, "the walk has ended: {walk:?}");
         let bytes = u32::try_from(walk.needed()).unwrap_or(u32::MAX);
