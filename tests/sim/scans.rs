@@ -12,6 +12,7 @@ mod pressed;
 mod pressed_removals;
 mod removals;
 mod seconds;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

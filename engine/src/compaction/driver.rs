@@ -1,6 +1,7 @@
 //! The driver of compaction: one round at a time, in the maintenance task.
 
 use super::Compacted;
+use super::hold_back::HoldBack;
 use super::relief::Relief;
 use super::rounds::Rounds;
 use super::wish::{Outcome, Wish};
@@ -51,6 +52,8 @@ enum Next {
     Stalled,
     /// Tasks wait for space.
     Pressed,
+    /// A due round waits for scans.
+    ScansInTheWay,
 }
 
 impl Compaction {
@@ -94,13 +97,27 @@ impl Compaction {
     /// the policy wants.
     pub(crate) async fn drive(&self) {
         let handle = self.rounds.handle();
+        let core = self.rounds.core();
         let mut rest_until = Duration::ZERO;
+        let mut hold_back = HoldBack::default();
         loop {
-            let rest = rest_until.saturating_sub(handle.now());
-            let is_rested = rest == Duration::ZERO;
-            let rest_is_over =
-                async { if is_rested { pending().await } else { handle.sleep(rest).await } };
-            let next = pin!(self.next(is_rested));
+            let now = handle.now();
+            let look_at = if self.rounds.is_wanted() {
+                (!hold_back.is_idle()).then(|| hold_back.look(core, now))
+            } else {
+                hold_back.end(core);
+                None
+            };
+            let is_rested = rest_until <= now;
+            let rest = (!is_rested).then_some(rest_until);
+            let look_at = rest.into_iter().chain(look_at).min();
+            let rest_is_over = async {
+                match look_at {
+                    Some(at) => handle.sleep(at - now).await,
+                    None => pending().await,
+                }
+            };
+            let next = pin!(self.next(is_rested, hold_back.is_idle()));
             // After a rest everything is looked at again.
             let Either::Left((next, _)) = select(next, pin!(rest_is_over)).await else {
                 continue;
@@ -108,8 +125,10 @@ impl Compaction {
             match next {
                 Next::End => return self.abandon(),
                 Next::Asked => self.compact_asked().await,
+                Next::ScansInTheWay => _ = hold_back.look(core, handle.now()),
                 Next::Due(until) => {
                     self.compact_some(until).await;
+                    hold_back.end(core);
                     if self.rounds.is_stalled() {
                         rest_until = handle.now() + RETRY;
                     }
@@ -123,6 +142,7 @@ impl Compaction {
                     rest_until = handle.now() + RETRY;
                 }
                 Next::Pressed => {
+                    hold_back.end(core);
                     let is_asked = || self.has_waiting();
                     if let Some(worked) = Relief::new(&self.rounds, &is_asked).run().await {
                         // Laps work no more than half of the time if nothing changes.
@@ -133,8 +153,8 @@ impl Compaction {
         }
     }
 
-    /// Waits for the next thing to do.
-    async fn next(&self, is_rested: bool) -> Next {
+    /// Waits for the next thing to do. Scans in the way count only if they are not known.
+    async fn next(&self, is_rested: bool, scans_count: bool) -> Next {
         let core = self.rounds.core();
         let (log, quota, has_policy) = (&core.log, core.log.quota(), self.rounds.has_policy());
         // Without a policy the log itself is of no interest.
@@ -161,7 +181,9 @@ impl Compaction {
             }
             let due = || self.rounds.due().map(Next::Due);
             let full = || self.rounds.due_on_full_device().filter(|_| is_rested).map(Next::Full);
-            due().or_else(full)
+            let in_the_way = || scans_count && self.rounds.waits_for_scans();
+            let scans = || in_the_way().then_some(Next::ScansInTheWay);
+            due().or_else(full).or_else(scans)
         })
         .await
     }

@@ -14,6 +14,7 @@
 
 mod cache;
 mod driver;
+mod hold_back;
 mod policy;
 mod relief;
 mod request;

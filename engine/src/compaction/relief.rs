@@ -39,7 +39,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 /// The time for which tasks wait for a scan that is not used.
-const SCAN_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const SCAN_PATIENCE: Duration = Duration::from_secs(5);
 /// The time for which tasks wait at least for scans that are used, and at most for readers of one
 /// page.
 const SCAN_BOUND: Duration = Duration::from_secs(30);

@@ -108,6 +108,21 @@ impl Rounds {
 
     /// Returns the address up to which a round is due.
     pub(super) fn due(&self) -> Option<Address> {
+        self.wanted().filter(|_| !self.core().has_scan())
+    }
+
+    /// Returns whether a round is due, or would be without scans in progress.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted().is_some()
+    }
+
+    /// Returns whether a round is due as soon as no scan is in progress.
+    pub(super) fn waits_for_scans(&self) -> bool {
+        self.is_wanted() && self.core().has_scan()
+    }
+
+    /// Returns the address up to which the policy wants a round.
+    fn wanted(&self) -> Option<Address> {
         let core = self.core();
         let begin = core.log.pages().begin();
         let until = if core.config.is_in_memory() {
@@ -120,9 +135,8 @@ impl Rounds {
             drops.unwrap_or_else(|| core.limit_by_readers(self.reach(begin, until, u64::MAX)))
         };
         let may_write = core.log.health().check_write().is_ok() && !self.is_stalled();
-        // More rounds would make no space.
-        let is_free = !core.has_scan() && !self.is_pinned();
-        (until > begin && may_write && is_free).then_some(until)
+        // While files are pinned, more rounds would make no space.
+        (until > begin && may_write && !self.is_pinned()).then_some(until)
     }
 
     /// Returns whether a backup in progress needs files before the begin of the log.

@@ -123,8 +123,10 @@ pub struct Config {
     /// `ratio / (ratio - 1)` times at most.
     ///
     /// Keys that have expired, and cold keys that were deleted, count as live until a round meets
-    /// them: a table of short-lived keys may take many times more. No round begins while a scan is
-    /// in progress.
+    /// them: a table of short-lived keys may take many times more.
+    ///
+    /// No round begins while a scan is in progress. If one has waited for 5 seconds, new scans wait
+    /// for it, for a minute at first, and then for longer each time.
     ///
     /// Checkpoints keep the estimate, so later openings go on with it. A store that is opened with
     /// a ratio for the first time compacts when the log has grown by a 16th, over any number of

@@ -27,8 +27,9 @@
 //! leaked scan (`std::mem::forget`) costs as much as a paused one, until the store is closed;
 //! [`ScanStats`](crate::stats::ScanStats) shows it.
 //!
-//! Compaction waits for scans. Within a full [budget](crate::guide::running#a-full-budget) new
-//! scans wait for it, too. While it waits, a scan that is not polled for a minute *expires*: its
+//! Compaction waits for scans. Within a full [budget](crate::guide::running#a-full-budget), and
+//! when it was due by a [space ratio](crate::Config::space_ratio) for a while, new scans wait for
+//! it, too. While it waits, a scan that is not polled for a minute *expires*: its
 //! next record is the error `Truncated`, and compaction continues. So neither a slow scan nor a
 //! leaked one keeps the space of dead records for ever. [`scan_from`](crate::FasterKv::scan_from)
 //! continues from the cursor of a scan that has expired.
