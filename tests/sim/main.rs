@@ -64,6 +64,7 @@ mod rounds;
 mod scans;
 mod session_points;
 mod space;
+mod space_ratio;
 mod stalls;
 mod store_readers;
 mod syncs;

@@ -2,13 +2,13 @@
 //! by which files go. The rounds of a cache drop their source (`cache.rs`).
 
 use super::cache::{Drops, head, part_bytes};
-use super::policy::{LogSpace, Policy};
+use super::policy::{Data, LogSpace, Policy};
 use crate::base::address::Address;
 use crate::base::error::{ErrorKind, Result};
 use crate::checkpoint::{CheckpointPlan, Checkpoints, RemovalJob};
 use crate::config::ByteSize;
 use crate::hybrid_log::{Claim, QuotaWaits};
-use crate::statistics::SpaceStats;
+use crate::statistics::{SpaceStats, TableStats};
 use crate::store::{Filter, Round, StoreInner};
 use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_runtime::Handle;
@@ -82,19 +82,28 @@ impl Rounds {
         Some(percent)
     }
 
+    /// Returns the numbers that tell about the live data of the store.
+    fn data(&self) -> Data {
+        let core = self.core();
+        let TableStats { operations, appended_records, appended_bytes, .. } = core.counts();
+        let record_bytes = appended_bytes / appended_records.max(1);
+        Data { entries: core.index.entries(), record_bytes, deletes: operations.deletes }
+    }
+
     /// Returns the space of the log, if it has a budget or a space ratio.
     fn space(&self) -> Option<LogSpace> {
         let core = self.core();
         let log = &core.log;
         let begin = log.pages().begin().raw();
         let (flushed, tail) = (log.flushing().flushed().raw(), log.tail_address().raw());
-        let space = LogSpace { files_begin: begin, begin, flushed, tail, end: u64::MAX };
+        let (end, probe) = (u64::MAX, None);
+        let space = LogSpace { files_begin: begin, begin, flushed, tail, end, probe };
         let by_ratio = self.ratio().map(|percent| {
             let file = log.file().device().geometry().segment_bytes;
-            self.done().policy.end_by_ratio(space, percent, core.index.entries(), file)
+            self.done().policy.by_ratio(space, percent, self.data(), file)
         });
         let Some(sizes) = core.space.sizes() else {
-            return by_ratio.map(|end| LogSpace { end, ..space });
+            return by_ratio;
         };
         let limits = if core.config.cache {
             core.space.limits_within_budget(sizes)
@@ -102,8 +111,9 @@ impl Rounds {
             log.quota().limits()
         };
         let end = limits.values.saturating_mul(sizes.page_bytes);
-        let end = by_ratio.map_or(end, |by_ratio| by_ratio.min(end));
-        Some(LogSpace { files_begin: core.space.division().files_begin, end, ..space })
+        let by_ratio = by_ratio.filter(|by_ratio| by_ratio.end < end);
+        let LogSpace { end, probe, .. } = by_ratio.unwrap_or(LogSpace { end, ..space });
+        Some(LogSpace { files_begin: core.space.division().files_begin, end, probe, ..space })
     }
 
     /// Returns the address up to which a round is due.
@@ -186,13 +196,16 @@ impl Rounds {
     }
 
     fn note(&self, made: &Result<Round>) {
-        let space = self.space();
+        let (space, data) = (self.space(), self.data());
+        let percent = self.ratio().unwrap_or(u64::from(u32::MAX));
         let mut done = self.done();
         match made {
             Ok(round) => {
                 done.rounds += 1;
                 done.all.add(*round);
-                space.into_iter().for_each(|space| done.policy.note(*round, space));
+                space
+                    .into_iter()
+                    .for_each(|space| done.policy.note(*round, space, percent, data.deletes));
             }
             Err(error) => {
                 done.failed += u64::from(error.kind() != ErrorKind::Busy);
@@ -298,14 +311,14 @@ impl Rounds {
 
     /// Returns the space of the store, and the rounds since it was opened.
     pub(super) fn stats(&self) -> SpaceStats {
-        let (core, space) = (self.core(), self.space());
+        let (core, space, data) = (self.core(), self.space(), self.data());
         let begin = core.log.pages().begin().raw();
         let log_bytes = core.log_end() - begin;
         let needed = self.checkpoints.log_needed_from();
         let QuotaWaits { in_progress, so_far, refused } = core.log.quota().waits();
         let done = self.done();
         let Round { source_bytes, copied_records, copied_bytes, dropped_records } = done.all;
-        let live_bytes = done.policy.live(log_bytes);
+        let live_bytes = done.policy.live_estimate(log_bytes, data);
         let beside = core.space.division().beside.files;
         SpaceStats {
             budget: core.config.disk.map(ByteSize::bytes),

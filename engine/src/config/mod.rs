@@ -123,7 +123,9 @@ pub struct Config {
     /// `ratio / (ratio - 1)` times at most.
     ///
     /// Keys that have expired, and cold keys that were deleted, count as live until a round meets
-    /// them: a table of short-lived keys may take many times more.
+    /// them. So a small round looks at the oldest part when the log has grown by this ratio since
+    /// the last round, or when many keys were deleted. If hardly anything there is live, further
+    /// rounds follow. What expires in a store that is not written stays until then.
     ///
     /// No round begins while a scan is in progress. If one has waited for 5 seconds, new scans wait
     /// for it, for a minute at first, and then for longer each time.

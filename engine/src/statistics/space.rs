@@ -10,11 +10,12 @@ pub struct SpaceStats {
     /// The bytes of all files: of the log, and of the files beside it when a checkpoint last ended.
     /// Without a budget only the files of the log count.
     pub used_bytes: u64,
-    /// The estimate of the bytes of the log that are still needed. It has the share of live records
-    /// that recent rounds of compaction have found in the oldest part of the log, also in earlier
-    /// openings. Before the first round it is the whole log, and in a store that never compacted
-    /// by itself. It is not the size of the data: where all of the oldest part was dead, as after
-    /// even overwriting, it is far smaller, and expired keys may count until a round meets them.
+    /// The estimate of the bytes of the log that are still needed: the entries of the index, with
+    /// records as long as those that recent rounds of compaction have copied, or the share that
+    /// these rounds have found, if that is more. Rounds of earlier openings count. Before the first
+    /// round it is the whole log, and in a store that never compacted by itself. Keys that have
+    /// expired, and cold keys that were deleted, may count until a round meets them. Values in
+    /// pieces, and keys that share an entry, may count too little.
     pub live_bytes: u64,
     /// The rest of the log by the same estimate: compaction can free it.
     pub dead_bytes: u64,
@@ -49,8 +50,8 @@ pub struct SpaceStats {
 
 impl SpaceStats {
     /// Returns how many times the live bytes the files take, by the estimate of
-    /// [`live_bytes`](Self::live_bytes). It is 1 for an empty store. It is no basis for alarms:
-    /// watch [`waiting`](Self::waiting) and [`refused`](Self::refused) instead.
+    /// [`live_bytes`](Self::live_bytes). It is 1 for an empty store. An estimate is no basis for
+    /// alarms: watch [`waiting`](Self::waiting) and [`refused`](Self::refused) instead.
     #[must_use]
     pub fn ratio(&self) -> f64 {
         if self.live_bytes == 0 {

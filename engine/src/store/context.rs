@@ -310,9 +310,18 @@ impl ContextRegistry {
 
     /// Returns the counts of one table.
     pub(crate) fn count_table(&self, table: TableNumber) -> TableStats {
+        self.count_where(|number| number == table)
+    }
+
+    /// Returns the counts of all tables together.
+    pub(crate) fn count_tables(&self) -> TableStats {
+        self.count_where(|_number| true)
+    }
+
+    fn count_where(&self, is_counted: impl Fn(TableNumber) -> bool) -> TableStats {
         let mut stats = TableStats::default();
         self.seats().each(|number, counters| {
-            if number == table {
+            if is_counted(number) {
                 stats.count(counters);
             }
         });

@@ -293,6 +293,11 @@ impl StoreInner {
         self.registry.count_table(table)
     }
 
+    /// Returns the counts of all tables together.
+    pub(crate) fn counts(&self) -> TableStats {
+        self.registry.count_tables()
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = Stats::default();
         self.registry.count(&mut stats);
