@@ -38,11 +38,14 @@ async fn recover(site: &Site, has_wal: bool, token: Token) -> kvick::Result<Fast
         .await
 }
 
-/// Takes a strong checkpoint of the value 1, and a weak one of the value 2.
-async fn make(site: &Site, has_wal: bool) -> Token {
+/// Takes a strong checkpoint of the value 1, unless there shall be none, and a weak one of the
+/// value 2.
+async fn make(site: &Site, has_wal: bool, has_strong: bool) -> Token {
     let store = site.open::<u64, u64>(config(has_wal)).await;
     fill(&store, 1).await;
-    store.checkpoint().kind(checkpoint::Kind::Snapshot).await.expect("a sound disk");
+    if has_strong {
+        store.checkpoint().kind(checkpoint::Kind::Snapshot).await.expect("a sound disk");
+    }
     fill(&store, 2).await;
     let kinds = [checkpoint::Kind::Snapshot, checkpoint::Kind::FoldOver];
     let weak = store.checkpoint().kind(kinds[site.random(5).index(2)]).with_index();
@@ -67,26 +70,21 @@ fn check(seed: u64, disk: &SimDisk, has_wal: bool, values: &[u64]) {
     });
 }
 
-/// Nothing was left after a power cut: the stronger checkpoints had gone.
+/// Nothing was left after a power cut: the stronger checkpoints had gone. If there was none, the
+/// write-ahead log must not bring back what was given up.
 #[test]
 fn a_weak_checkpoint_survives_after_a_recovery_by_its_token() {
-    for has_wal in [false, true] {
+    for (has_wal, has_strong) in [(false, true), (true, true), (true, false)] {
         seeds(12, |seed| {
             let world = World::new(seed);
             let site = world.site.clone();
-            let token = world.simulation.run(make(&site, has_wal));
+            let token = world.simulation.run(make(&site, has_wal, has_strong));
             let disk = &site.disk;
             let random = Random::new(seed);
             let snapshots = Snapshots::new(disk.clone(), Shared::new(()), 0.3, random);
             let (snapshots, simulation) = (Arc::new(snapshots), Simulation::new(seed));
             simulation.add_source(snapshots.clone());
-            let site = Site { handle: simulation.handle(), disk: disk.clone(), seed };
-            simulation.run(async {
-                let store = recover(&site, has_wal, token).await.expect("it is there");
-                assert_eq!(store.read(&1).await.expect("a sound disk"), Some(2));
-                // No close: the simulation ends.
-                drop(store);
-            });
+            recover_and_end(&simulation, disk, (seed, token), has_wal);
             // All that was given up is in the log until then.
             let before: &[u64] = if has_wal { &[2, 3] } else { &[1, 2] };
             for Image { disk, .. } in snapshots.take() {
@@ -95,4 +93,33 @@ fn a_weak_checkpoint_survives_after_a_recovery_by_its_token() {
             check(seed, disk, has_wal, if has_wal { &[2] } else { before });
         });
     }
+}
+
+/// When a store has left its write-ahead log, the weak checkpoint is all that has the changes.
+#[test]
+fn a_weak_checkpoint_survives_after_its_store_has_left_the_log() {
+    seeds(30, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        let token = world.simulation.run(make(&site, true, true));
+        let simulation = Simulation::new(seed);
+        simulation.add_source(Arc::new(site.disk.clone()));
+        recover_and_end(&simulation, &site.disk, (seed, token), false);
+        check(seed, &site.disk, false, &[2]);
+    });
+}
+
+/// Recovers the checkpoint, and then ends everything without a close.
+fn recover_and_end(
+    simulation: &Simulation,
+    disk: &SimDisk,
+    (seed, token): (u64, Token),
+    has_wal: bool,
+) {
+    let site = Site { handle: simulation.handle(), disk: disk.clone(), seed };
+    simulation.run(async {
+        let store = recover(&site, has_wal, token).await.expect("it is there");
+        assert_eq!(store.read(&1).await.expect("a sound disk"), Some(2));
+        drop(store);
+    });
 }

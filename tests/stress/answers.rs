@@ -24,6 +24,8 @@ struct Recorder<V: Number> {
     store: FasterKv<u64, V>,
     /// The first of the keys of new operations.
     base: AtomicU64,
+    /// The share of operations that are reads in any case.
+    reads: f64,
     ticks: AtomicU64,
     histories: Mutex<BTreeMap<u64, Vec<Event>>>,
 }
@@ -37,7 +39,7 @@ impl<V: Number> Recorder<V> {
     /// Runs one random operation and records it. Some operations are dropped before their end.
     fn step(&self, random: &mut Random) {
         let key = self.base.load(Ordering::Relaxed) + random.below(KEYS);
-        let drawn = draw(random);
+        let drawn = if random.chance(self.reads) { Action::Read(None) } else { draw(random) };
         let polls = if random.chance(0.05) { 1 + u32::from(random.chance(0.5)) } else { u32::MAX };
         let called = self.tick();
         let answered = block_on(AtMost::new(polls, self.carry_out(key, drawn)));
@@ -106,10 +108,11 @@ fn draw(random: &mut Random) -> Action {
 }
 
 impl<V: Number> Recorder<V> {
-    fn new(config: Config) -> Self {
+    fn new(config: Config, reads: f64) -> Self {
         Self {
             store: memory_store(config),
             base: AtomicU64::new(0),
+            reads,
             ticks: AtomicU64::new(0),
             histories: Mutex::default(),
         }
@@ -127,7 +130,12 @@ impl<V: Number> Recorder<V> {
 
 /// Runs one round of all threads on a new store, while its log moves.
 fn explain_a_round<V: Number>(config: Config, seed: u64) {
-    let recorder = Recorder::<V>::new(config);
+    explain_with_reads::<V>(config, 0.0, seed);
+}
+
+/// Runs such a round with some more reads. Returns the number of hits of the read cache.
+fn explain_with_reads<V: Number>(config: Config, reads: f64, seed: u64) -> u64 {
+    let recorder = Recorder::<V>::new(config, reads);
     thread::scope(|scope| {
         for number in 0..THREADS {
             let recorder = &recorder;
@@ -142,7 +150,9 @@ fn explain_a_round<V: Number>(config: Config, seed: u64) {
             });
         }
     });
+    let hits = recorder.store.stats().hits.read_cache;
     recorder.explain(seed);
+    hits
 }
 
 /// The keys that make the index grow and shrink, beside those of the histories.
@@ -157,7 +167,7 @@ fn explain_beside_growth<V: Number>(seed: u64) {
         .with_memory(ByteSize::mib(64))
         .with_index_min(ByteSize::kib(2))
         .with_huge_pages(false);
-    let recorder = Recorder::<V>::new(config);
+    let recorder = Recorder::<V>::new(config, 0.0);
     let buckets = || recorder.store.stats().index.buckets;
     for part in 0..2 * PARTS {
         recorder.base.fetch_add(KEYS, Ordering::Relaxed);
@@ -211,6 +221,22 @@ fn every_history_can_be_explained() {
             explain_a_round::<Growing>(config, seed);
         }
     }
+}
+
+/// The keys are read many times on the device between two writes, so the read cache has them.
+#[test]
+fn histories_with_a_read_cache_can_be_explained() {
+    let config = Config::default()
+        .with_memory(ByteSize::kib(128))
+        .with_page_size(ByteSize::kib(4))
+        .with_read_cache(ByteSize::kib(4))
+        .with_huge_pages(false);
+    let mut hits = 0;
+    for seed in 0..100 {
+        hits += explain_with_reads::<u64>(config.clone(), 0.8, seed);
+        hits += explain_with_reads::<Growing>(config.clone(), 0.8, seed);
+    }
+    assert!(hits > 1000, "{hits} hits of the cache");
 }
 
 /// A durable write that is dropped while it waits for its commit has taken effect.

@@ -127,8 +127,8 @@ impl Compaction {
                 Next::Asked => self.compact_asked().await,
                 Next::ScansInTheWay => _ = hold_back.look(core, handle.now()),
                 Next::Due(until) => {
+                    // Scans that are held back begin when no further round is due.
                     self.compact_some(until).await;
-                    hold_back.end(core);
                     if self.rounds.is_stalled() {
                         rest_until = handle.now() + RETRY;
                     }

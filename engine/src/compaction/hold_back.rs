@@ -8,9 +8,9 @@
 //! 2. The task of a scan may begin another one, and wait for it. So when a scan was not used for
 //!    [`SCAN_PATIENCE`], new scans begin. One that is leaked expires meanwhile
 //!    (`store/scan/driver.rs`).
-//! 3. New scans wait for [`HELD`] at most, and then begin. Each further time is twice as long, and
-//!    comes after a rest twice as long. So a round has its turn however long scans are, and tasks
-//!    with scans within scans are held up ever more rarely.
+//! 3. New scans wait for [`HELD`] at most, beside the rounds that run meanwhile, and then begin.
+//!    Each further time is twice as long, and comes after a rest twice as long. So a round has its
+//!    turn however long scans are, and tasks with scans within scans are held up ever more rarely.
 //!
 //! Writers that wait within a budget do not come to this: see `relief.rs`.
 
@@ -80,8 +80,10 @@ impl HoldBack {
 
     /// Lets new scans begin: no round is due any more, or one has ended.
     pub(super) fn end(&mut self, core: &StoreInner) {
-        if matches!(self.stage, Stage::Holding(_)) {
-            core.hold_back_scans(false);
+        match self.stage {
+            Stage::Idle => return,
+            Stage::Resting(_) => {}
+            Stage::Holding(_) => core.hold_back_scans(false),
         }
         // Scans are likely to be as long as before.
         *self = Self { stage: Stage::Idle, failures: self.failures.saturating_sub(1) };

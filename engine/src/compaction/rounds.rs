@@ -208,8 +208,12 @@ impl Rounds {
                     .for_each(|space| done.policy.note(*round, space, percent, data.deletes));
             }
             Err(error) => {
-                done.failed += u64::from(error.kind() != ErrorKind::Busy);
-                space.into_iter().for_each(|space| done.policy.note_failed(space));
+                let is_busy = error.kind() == ErrorKind::Busy;
+                done.failed += u64::from(!is_busy);
+                // A round that met a scan comes again as soon as the scan has ended.
+                if !(is_busy && self.core().has_scan()) {
+                    space.into_iter().for_each(|space| done.policy.note_failed(space));
+                }
             }
         }
         self.keep_history(&done);

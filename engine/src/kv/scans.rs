@@ -202,9 +202,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     /// is not deleted, even if it was written with the same value. `keep` is called for up to a
     /// page of keys before the first of them is deleted.
     ///
-    /// Memory is bounded as for a scan, and so is the cost: most deletions read nothing more. A
-    /// deleted key costs a small record at the tail of the log. To drop most of a large table
-    /// without these, use [`compact`](Self::compact) with `keep`.
+    /// Memory is bounded as for a scan. Most deletions read nothing more than the scan, but those
+    /// of overwritten keys look their chains up again. A deleted key costs a small record at the
+    /// tail of the log. To drop most of a large table without these, use [`compact`](Self::compact)
+    /// with `keep`.
     ///
     /// ```
     /// # use kvick::{Config, FasterKv};

@@ -84,6 +84,8 @@ impl Drop for Waiting<'_> {
 const GATHERED_PARTS: [u64; 2] = [8, 64];
 /// The limit of bytes of all gathered records. More would save little.
 const GATHERED_MOST: u64 = 32 << 20;
+/// The bytes of gathered records that a task gets in any case, if these are less than its part.
+const GATHERED_LEAST: u64 = 1 << 20;
 
 /// The part of the budget that the read cache may take by default.
 const READ_CACHE_PART: u64 = 8;
@@ -199,7 +201,8 @@ impl MemoryGovernor {
         let parts = self.parts();
         let frames = self.frame_bytes(&parts);
         let above_floor = frames.saturating_sub(self.floor_of_frames(parts.budget));
-        let [most, least] = GATHERED_PARTS.map(|part| (parts.budget / part).min(GATHERED_MOST));
+        let [most, least] = GATHERED_PARTS.map(|part| parts.budget / part);
+        let (most, least) = (most.min(GATHERED_MOST), least.min(GATHERED_LEAST));
         let left = most.saturating_sub(parts.gathered);
         let bytes = above_floor.min(left).max(least);
         let wanted = MemoryParts { gathered: parts.gathered + bytes, ..*parts };

@@ -73,7 +73,8 @@ impl Opening {
         let wal = self.open_wal(epoch, &mut manifest, (chosen.as_ref(), reached)).await?;
         let has_left = had_wal && manifest.wal().is_none();
         let is_wal_news = has_left || wal.as_ref().is_some_and(|wal| wal.is_news);
-        if manifest.checkpoints.len() < had {
+        // No other checkpoint, and no change in the write-ahead log, makes up for it any more.
+        if manifest.checkpoints.len() < had || is_wal_news {
             let (log, newest) = (&*restored.device, manifest.checkpoints.last_mut());
             self.make_firm(&checkpoint_files, newest, log).await?;
         }

@@ -12,13 +12,13 @@
 //!
 //! It gathers the keys of older records that may have newer ones on the device. Their memory comes
 //! from the pages: an eighth of the budget and 32 MiB at most, for all scans together. A scan that
-//! finds less left takes a 64th.
+//! finds less left takes a 64th, at most 1 MiB. A scan that pauses or is leaked keeps its part.
 //!
 //! # Work
 //! It reads the whole log once, in order, and the index. What it has gathered it looks up together,
-//! when that memory is full, and after each 16th of the log. Each time it reads the log after these
-//! records at most once, and up to the moment of the scan, or about as much of what was written
-//! since. So writers beside it do not keep a scan from its end.
+//! when that memory is full, and after each 16th of the log, at first more often. Each time it
+//! reads the log after these records at most once, and up to the moment of the scan, or about as
+//! much of what was written since. So writers beside it do not keep a scan from its end.
 //!
 //! # A slow scan
 //! The scan first shows the records that were mutable at its moment. Until it has, operations copy

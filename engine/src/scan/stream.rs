@@ -30,9 +30,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Scan<K, V> {
     /// Returns the place at which [`scan_from`](crate::FasterKv::scan_from) continues after this
     /// scan is dropped, or has failed.
     ///
-    /// It is before the next key: the keys of a 16th of the log, or of a MiB, may come again, and
-    /// all those that compaction moves in between. A scan that was not polled yet has the cursor of
-    /// a whole scan.
+    /// It is before the next key: keys may come again, of 64 KiB of the log after the first keys,
+    /// and of up to a 16th of the log, or a MiB, later; and all those that compaction moves in
+    /// between. A scan that was not polled yet has the cursor of a whole scan.
     pub fn cursor(&self) -> Cursor {
         self.records.cursor()
     }

@@ -1,6 +1,7 @@
 //! Scans of a store larger than its memory, beside writers that never pause.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::pin::pin;
 
 use futures::TryStreamExt;
@@ -55,6 +56,39 @@ fn a_scan_ends_beside_a_writer_that_never_pauses() {
             Either::Left((during, _)) => assert!(during > KEYS, "the writer has {during} writes"),
             Either::Right(((), _)) => panic!("the scan does not end"),
         }
+        store.close().await.expect("closes");
+    });
+}
+
+/// Each time the scan gathered the first old keys, and its cursor stayed before them for a MiB of
+/// the log. So a client that takes some keys at a time saw the same ones for ever.
+#[test]
+fn a_client_that_asks_for_more_later_gets_further() {
+    let world = World::new(1);
+    let site = world.site.clone();
+    world.simulation.run(async {
+        let store = filled(&site).await;
+        let mut random = site.random(2);
+        for _ in 0..KEYS {
+            store.upsert(&random.below(KEYS), &[2; 100]).await.expect("a sound disk");
+        }
+        let (mut scan, mut keys) = (store.scan(), BTreeSet::new());
+        let mut pages = 0;
+        let mut is_over = false;
+        while !is_over {
+            for _ in 0..1000 {
+                match scan.try_next().await.expect("a sound disk") {
+                    Some((key, _value)) => _ = keys.insert(key),
+                    None => is_over = true,
+                }
+            }
+            pages += 1;
+            assert!(pages < 200, "{} of {KEYS} keys", keys.len());
+            let cursor = scan.cursor();
+            drop(scan);
+            scan = store.scan_from(cursor).expect("the same opening");
+        }
+        assert_eq!(keys.len() as u64, KEYS);
         store.close().await.expect("closes");
     });
 }

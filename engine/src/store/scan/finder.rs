@@ -201,11 +201,16 @@ impl Finder<'_> {
     }
 }
 
-/// The part of a range after which gathered records are looked up, so that the cursor of a scan
-/// goes on.
+/// The part of a range after which gathered records are looked up at last, so that the cursor of a
+/// scan goes on.
 const PART: u64 = 16;
-/// The least bytes of log after which that is done, unless the memory is full.
+/// The bytes of log after which that is done for the first time. Each further time comes after
+/// twice as many. So a task that takes a few keys, and goes on later at the cursor, gets further.
+const FIRST_BYTES: u64 = 64 << 10;
+/// The least limit of these bytes.
 const LEAST_BYTES: u64 = 1 << 20;
+/// The number of records from which on their sweep is worth as much log as it reads.
+const MANY: u64 = 64;
 
 /// The records that are gathered in one range of the log.
 struct Gathered<'f> {
@@ -215,15 +220,18 @@ struct Gathered<'f> {
     base: Address,
     /// The end of the range.
     end: Address,
-    /// So many bytes of log are read before all records are looked up.
+    /// So many bytes of log are read before all records are looked up the next time, and at most.
     bytes: u64,
+    most_bytes: u64,
 }
 
 impl<'f> Gathered<'f> {
     /// Gathers in `[from, end)`.
     fn new(finder: &'f Finder<'f>, [from, end]: [Address; 2]) -> Self {
-        let bytes = (end.raw().saturating_sub(from.raw()) / PART).clamp(LEAST_BYTES, REACH / 2);
-        Self { finder, uncertain: finder.uncertain_above(from), base: from, end, bytes }
+        let part = end.raw().saturating_sub(from.raw()) / PART;
+        let (bytes, most_bytes) = (FIRST_BYTES, part.clamp(LEAST_BYTES, REACH / 2));
+        let uncertain = finder.uncertain_above(from);
+        Self { finder, uncertain, base: from, end, bytes, most_bytes }
     }
 
     /// Looks up all gathered records, if these are many, or the range ends with `next`. The range
@@ -241,6 +249,7 @@ impl<'f> Gathered<'f> {
         if is_due {
             // The memory goes back to the pages.
             (self.uncertain, self.base) = (self.finder.uncertain_above(next), next);
+            self.bytes = (2 * self.bytes).min(self.most_bytes);
         }
         Ok(true)
     }
@@ -258,7 +267,9 @@ impl Finder<'_> {
         let lowest = uncertain.lowest().expect("there are some");
         // Their chains begin above the moment, and may have far more records there.
         let written_since = head.raw().saturating_sub(end.raw());
-        let proofs = if written_since > end.raw() - lowest.raw() {
+        // A few chains are short in comparison with the log, most probably.
+        let least_part = (MANY / uncertain.len() as u64).max(1);
+        let proofs = if written_since / least_part > end.raw() - lowest.raw() {
             uncertain.resolve_in_log(table, end).await?
         } else {
             let resolved = uncertain.resolve(table, end).await;

@@ -291,13 +291,12 @@ impl Manifest {
     }
 
     /// Returns whether the store would come to wrong contents if it went back to the manifest
-    /// `before`: that repeats changes that were given up, or lacks a checkpoint that stands for
-    /// entries of the write-ahead log.
+    /// `before`: that repeats changes that were given up, or does not know of the write-ahead log.
+    ///
+    /// A checkpoint that stands for entries of a full log does not count. The copy is what lets a
+    /// full medium be freed, so it stays; a fallback to it loses what came after it.
     pub(crate) fn gives_up_after(&self, before: &Self) -> bool {
-        let stands_for = |it: &Self| it.checkpoints.last().and_then(|entry| entry.wal_durable);
-        before.wal.is_some()
-            && (self.wal_identity() != before.wal_identity()
-                || stands_for(self).is_some() && stands_for(self) != stands_for(before))
+        self.wal_identity() != before.wal_identity()
     }
 
     /// Returns the address of the write-ahead log below which it has changes that were given up.
