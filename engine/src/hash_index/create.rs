@@ -159,11 +159,15 @@ impl HashIndex {
 
     /// Returns whether no other slot of the bucket holds this tag, tentative or not.
     fn is_alone(&self, bucket: u64, tag: Tag, own: &AtomicU64) -> bool {
-        self.lines(bucket, tag).flat_map(Line::entries).all(|word| {
+        let is_other = |word: &AtomicU64| {
             // Acquire, after the SeqCst fence in `claim`.
             let entry = HashBucketEntry::from_raw(word.load(Ordering::Acquire));
             std::ptr::eq(word, own) || entry.tag() != tag
-        })
+        };
+        let has_no_other = |line: Line<'_>| line.entries().iter().all(is_other);
+        // In two steps, without the state of a chained iterator.
+        [0, 1].into_iter().all(|parity| has_no_other(self.line(bucket, parity)))
+            && self.overflow_of(bucket).all(|(_number, line)| has_no_other(line))
     }
 
     /// Links a new overflow line after `line`, unless its link is not `seen` any more. Then another
