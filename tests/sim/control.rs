@@ -10,6 +10,7 @@ use kvick::io::{AlignedBuf, BoxFuture, Completion, Device, DeviceOptions, Direct
 use kvick::{ErrorKind, FasterKv};
 use tests::model::{EntryPoints, Mix, Model};
 use tests::simulated::{Site, World, seeds, two_pages};
+use tests::wrapping::open_wrapped;
 
 /// The fault of a disk, which begins when the test sets `is_active`.
 #[derive(Clone, Copy, Debug)]
@@ -85,12 +86,9 @@ impl Directory for LyingDirectory {
         name: &str,
         options: DeviceOptions,
     ) -> BoxFuture<'_, io::Result<Arc<dyn Device>>> {
-        let name = name.to_owned();
-        Box::pin(async move {
-            let inner = self.inner.open_device(&name, options).await?;
+        open_wrapped(&*self.inner, name, options, |inner| {
             let (lie, is_active) = (self.lie, Arc::clone(&self.is_active));
-            let device: Arc<dyn Device> = Arc::new(LyingDevice { inner, lie, is_active });
-            Ok(device)
+            LyingDevice { inner, lie, is_active }
         })
     }
 

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use kvick::io::{AlignedBuf, BoxFuture, Completion, Device, DeviceOptions, Directory, Transfer};
 
+use crate::wrapping::open_wrapped;
+
 /// The space of a device.
 #[derive(Clone, Debug)]
 pub struct Space(Arc<AtomicU64>);
@@ -88,12 +90,9 @@ impl Directory for CrampedDirectory {
         name: &str,
         options: DeviceOptions,
     ) -> BoxFuture<'_, io::Result<Arc<dyn Device>>> {
-        let name = name.to_owned();
-        Box::pin(async move {
-            let inner = self.inner.open_device(&name, options).await?;
+        open_wrapped(&*self.inner, name, options, |inner| {
             let (space, begin) = (self.space.clone(), AtomicU64::new(0));
-            let device: Arc<dyn Device> = Arc::new(CrampedDevice { inner, space, begin });
-            Ok(device)
+            CrampedDevice { inner, space, begin }
         })
     }
 

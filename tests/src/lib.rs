@@ -26,6 +26,7 @@
 //! * [`mortal`]: a runtime that ends at a chosen poll.
 //! * [`numbers`]: small numbers as values of several encodings.
 //! * [`polling`]: futures that count polls, and futures that are dropped half way.
+//! * [`wrapping`]: directories that wrap the devices of another directory.
 
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 pub mod allocations;
@@ -55,3 +56,4 @@ pub mod samples;
 pub mod sharing;
 pub mod simulated;
 pub mod stepped;
+pub mod wrapping;

@@ -38,9 +38,7 @@ impl Checkpoints {
             backoff.pause(self.handle()).await;
         }
     }
-}
 
-impl Checkpoints {
     /// Lets waiting readers of changes look again when the store takes no more.
     async fn wake_feeds(&self) {
         let health = self.core().log.health();

@@ -102,7 +102,7 @@ impl Compaction {
         let mut hold_back = HoldBack::default();
         loop {
             let now = handle.now();
-            let look_at = if self.rounds.is_wanted() {
+            let look_at = if self.rounds.wanted().is_some() {
                 (!hold_back.is_idle()).then(|| hold_back.look(core, now))
             } else {
                 hold_back.end(core);
@@ -179,11 +179,13 @@ impl Compaction {
                 let may_end = is_rested && self.rounds.may_end_stall();
                 return may_end.then_some(Next::Stalled);
             }
-            let due = || self.rounds.due().map(Next::Due);
+            let wanted = self.rounds.wanted();
+            // Only then: a scan that is asked for counts as in the way, and may expire.
+            let has_scan = wanted.is_some() && core.has_scan();
+            let due = wanted.filter(|_| !has_scan).map(Next::Due);
             let full = || self.rounds.due_on_full_device().filter(|_| is_rested).map(Next::Full);
-            let in_the_way = || scans_count && self.rounds.waits_for_scans();
-            let scans = || in_the_way().then_some(Next::ScansInTheWay);
-            due().or_else(full).or_else(scans)
+            let in_the_way = (has_scan && scans_count).then_some(Next::ScansInTheWay);
+            due.or_else(full).or(in_the_way)
         })
         .await
     }

@@ -78,7 +78,7 @@ impl HoldBack {
         }
     }
 
-    /// Lets new scans begin: no round is due any more, or one has ended.
+    /// Lets new scans begin: no round is due any more, or writers wait for space.
     pub(super) fn end(&mut self, core: &StoreInner) {
         match self.stage {
             Stage::Idle => return,

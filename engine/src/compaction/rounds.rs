@@ -116,23 +116,9 @@ impl Rounds {
         Some(LogSpace { files_begin: core.space.division().files_begin, end, probe, ..space })
     }
 
-    /// Returns the address up to which a round is due.
-    pub(super) fn due(&self) -> Option<Address> {
-        self.wanted().filter(|_| !self.core().has_scan())
-    }
-
-    /// Returns whether a round is due, or would be without scans in progress.
-    pub(super) fn is_wanted(&self) -> bool {
-        self.wanted().is_some()
-    }
-
-    /// Returns whether a round is due as soon as no scan is in progress.
-    pub(super) fn waits_for_scans(&self) -> bool {
-        self.is_wanted() && self.core().has_scan()
-    }
-
-    /// Returns the address up to which the policy wants a round.
-    fn wanted(&self) -> Option<Address> {
+    /// Returns the address up to which the policy wants a round. It is due if no scan is in
+    /// progress.
+    pub(super) fn wanted(&self) -> Option<Address> {
         let core = self.core();
         let begin = core.log.pages().begin();
         let until = if core.config.is_in_memory() {

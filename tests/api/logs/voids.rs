@@ -14,6 +14,7 @@ use kvick::runtime::block_on;
 
 use super::small;
 use tests::files::Files;
+use tests::wrapping::open_wrapped;
 
 /// A directory whose devices count their reads.
 #[derive(Debug)]
@@ -51,12 +52,9 @@ impl Directory for Counting {
         name: &str,
         options: DeviceOptions,
     ) -> BoxFuture<'_, io::Result<Arc<dyn Device>>> {
-        let name = name.to_owned();
-        Box::pin(async move {
-            let inner = self.inner.open_device(&name, options).await?;
+        open_wrapped(&*self.inner, name, options, |inner| {
             let reads = Arc::clone(&self.reads);
-            let device: Arc<dyn Device> = Arc::new(CountingDevice { inner, reads });
-            Ok(device)
+            CountingDevice { inner, reads }
         })
     }
 

@@ -44,7 +44,7 @@ fn run(seed: u64, test: impl AsyncFn(&Site, &FasterKv<u64, [u8]>)) {
 }
 
 /// Scans all keys, with a pause after each. Returns their number.
-async fn scan_slowly(site: &Site, store: &FasterKv<u64, [u8]>, pause: Duration) -> u64 {
+pub(super) async fn scan_slowly(site: &Site, store: &FasterKv<u64, [u8]>, pause: Duration) -> u64 {
     let (mut scan, mut keys) = (store.scan(), 0);
     while scan.try_next().await.expect("the scan goes on").is_some() {
         keys += 1;

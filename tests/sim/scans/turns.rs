@@ -16,6 +16,8 @@ use kvick::FasterKv;
 use kvick::config::ByteSize;
 use tests::simulated::{Site, World, two_pages};
 
+use super::pressed::scan_slowly;
+
 const KEYS: u64 = 300;
 const VALUE: [u8; 200] = [7; 200];
 
@@ -38,13 +40,6 @@ fn run(seed: u64, test: impl AsyncFn(&Site, &FasterKv<u64, [u8]>)) {
         select(pin!(test(&site, &store)), pin!(writer)).await;
         store.close().await.expect("closes");
     });
-}
-
-async fn scan_slowly(site: &Site, store: &FasterKv<u64, [u8]>, pause: Duration) {
-    let mut scan = store.scan();
-    while scan.try_next().await.expect("the scan goes on").is_some() {
-        site.handle.sleep(pause).await;
-    }
 }
 
 /// Scans one after the other, from `begin` on, with a pause after each key.
