@@ -8,7 +8,7 @@ default:
 ci:
     .ci/run
 
-# The quick part of every kind of test, about eight minutes on two cores.
+# The quick part of every kind of test, about a quarter of an hour on two idle cores.
 test *args:
     cargo test {{args}}
 
