@@ -5,6 +5,7 @@
 //! and so do x86-64 machines. `--check` fails if a count is above its limit.
 
 mod operations;
+mod text;
 
 use operations::{KINDS, Operation};
 use std::env;

@@ -1,12 +1,13 @@
-//! The operations whose instructions are counted.
+//! The operations whose instructions are counted, on keys and values of one word.
 
+use crate::text;
 use kvick::config::Backend;
 use kvick::{Config, FasterKv, Result, Session};
 
 /// The keys of the store before the operations.
-const KEYS: u64 = 5000;
+pub(crate) const KEYS: u64 = 5000;
 /// The keys of a batch.
-const BATCH: usize = 32;
+pub(crate) const BATCH: usize = 32;
 
 /// An operation, and the limit of its instructions: some percent above the last count.
 pub(crate) struct Operation {
@@ -14,7 +15,7 @@ pub(crate) struct Operation {
     pub(crate) limit: u64,
 }
 
-pub(crate) const KINDS: [Operation; 8] = [
+pub(crate) const KINDS: [Operation; 13] = [
     Operation { name: "read", limit: 185 },
     Operation { name: "upsert", limit: 210 },
     Operation { name: "rmw", limit: 215 },
@@ -23,14 +24,23 @@ pub(crate) const KINDS: [Operation; 8] = [
     Operation { name: "rmw_many", limit: 280 },
     Operation { name: "delete", limit: 490 },
     Operation { name: "insert", limit: 1620 },
+    Operation { name: "text read", limit: 660 },
+    Operation { name: "text read_with", limit: 440 },
+    Operation { name: "text upsert", limit: 515 },
+    Operation { name: "text rmw", limit: 1620 },
+    Operation { name: "text read_many", limit: 770 },
 ];
 
 /// Pseudo-random keys, the same at each run.
-struct Keys(u64);
+pub(crate) struct Keys(u64);
 
 impl Keys {
+    pub(crate) fn new() -> Self {
+        Self(0x0139_408d_cbbf_7a45)
+    }
+
     #[inline(always)]
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -40,16 +50,16 @@ impl Keys {
 
 /// Loads a store and runs an operation on so many keys.
 pub(crate) fn run(name: &str, operations: u64) -> Result<()> {
+    if let Some(name) = name.strip_prefix("text ") {
+        return kvick::runtime::block_on(text::run(name, operations));
+    }
     kvick::runtime::block_on(async {
-        let mut config = Config::default().with_backend(Backend::Memory);
-        config.memory = "256MiB".parse()?;
-        config.expected_keys = Some(4 * KEYS);
-        let store: FasterKv<u64, u64> = FasterKv::open("", config).await?;
+        let store: FasterKv<u64, u64> = FasterKv::open("", config()?).await?;
         let mut session = store.session()?;
         for key in 0..KEYS {
             session.upsert(&key, &key).await?;
         }
-        let (session, keys) = (&mut session, &mut Keys(0x0139_408d_cbbf_7a45));
+        let (session, keys) = (&mut session, &mut Keys::new());
         match name {
             "read" => read(session, keys, operations).await?,
             "upsert" => upsert(session, keys, operations).await?,
@@ -63,6 +73,14 @@ pub(crate) fn run(name: &str, operations: u64) -> Result<()> {
         }
         store.close().await
     })
+}
+
+/// Returns the settings of the store, which has all keys in memory.
+pub(crate) fn config() -> Result<Config> {
+    let mut config = Config::default().with_backend(Backend::Memory);
+    config.memory = "256MiB".parse()?;
+    config.expected_keys = Some(4 * KEYS);
+    Ok(config)
 }
 
 async fn read(session: &mut Session<u64, u64>, keys: &mut Keys, operations: u64) -> Result<()> {

@@ -137,13 +137,16 @@ mod loom_tests {
             let page = record();
             let written = Arc::clone(&page);
             let writer = thread::spawn(move || assert!(change(&written, true), "one writer"));
-            for _ in 0..2 {
-                let mut value = Vec::new();
-                let copied = RecordRef::new(&page).copy_with_expiry(LAYOUT, &mut value);
-                if let Ok((_, expiry)) = copied {
-                    let is_whole = |byte: &u8| expiry.second() == Some((*byte).into());
-                    assert!(value.iter().all(is_whole), "torn");
-                }
+            let check = |value: &[u8], expiry: ExpiryWord| {
+                let is_whole = |byte: &u8| expiry.second() == Some((*byte).into());
+                assert!(value.iter().all(is_whole), "torn");
+            };
+            let (mut value, mut buffer) = (Vec::new(), [0; 2 * WORD]);
+            if let Ok((_, expiry)) = RecordRef::new(&page).copy_with_expiry(LAYOUT, &mut value) {
+                check(&value, expiry);
+            }
+            if let Some(short) = RecordRef::new(&page).copy_short(LAYOUT, &mut buffer) {
+                check(short.bytes, short.expiry);
             }
             writer.join().expect("the writer did not panic");
         });

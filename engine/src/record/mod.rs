@@ -45,6 +45,13 @@ pub(crate) struct NewRecord<'b> {
     pub(crate) expiry: ExpiryWord,
 }
 
+/// The copy of a value, with the state and the expiry that belong to it.
+pub(crate) struct ShortValue<'b> {
+    pub(crate) bytes: &'b [u8],
+    pub(crate) state: ValueState,
+    pub(crate) expiry: ExpiryWord,
+}
+
 impl<'g> RecordRef<'g> {
     #[inline(always)]
     pub(crate) fn new(words: &'g [AtomicU64]) -> Self {
@@ -88,13 +95,16 @@ impl<'g> RecordRef<'g> {
         let stored = &self.words[layout.key_index()..][..words(length)];
         // Relaxed: keys never change once a record is linked.
         if length > 0 && length <= WORD {
-            // The usual keys, for which the iterators below are much code.
+            // The usual keys, for which the loop below is much code.
             return stored[0].load(Ordering::Relaxed) == padded_word(&key[..length]);
         }
-        stored
+        let (whole, _rest) = key.as_chunks();
+        let are_equal = stored
             .iter()
-            .zip(word_chunks(key))
-            .all(|(word, chunk)| word.load(Ordering::Relaxed) == chunk)
+            .zip(whole)
+            .all(|(word, chunk)| word.load(Ordering::Relaxed) == u64::from_le_bytes(*chunk));
+        let rest = stored.get(whole.len());
+        are_equal && rest.is_none_or(|word| word.load(Ordering::Relaxed) == last_word(key))
     }
 
     /// Returns the expiry of the record. It never expires in a layout without expiry.
@@ -138,12 +148,7 @@ impl<'g> RecordRef<'g> {
         let word = self.state_word(layout);
         let state = ValueState::observe(word)?;
         let (start, length) = (out.len(), state.length());
-        let value = self.value_words(layout, length);
-        out.reserve(value.len() * WORD);
-        for word in value {
-            // Relaxed: `is_unchanged` checks whether these words belong together.
-            out.extend_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
-        }
+        append_words(self.value_words(layout, length), out);
         out.truncate(start + length);
         if state.is_unchanged(word) {
             Ok(state)
@@ -151,6 +156,25 @@ impl<'g> RecordRef<'g> {
             out.truncate(start);
             Err(Contended)
         }
+    }
+
+    /// Copies the value into `buffer`. Returns `None` if a writer changes it or its expiry
+    /// meanwhile, or if its words are longer than the buffer.
+    #[inline(always)]
+    pub(crate) fn copy_short<'b>(
+        self,
+        layout: Layout,
+        buffer: &'b mut [u8],
+    ) -> Option<ShortValue<'b>> {
+        let word = self.state_word(layout);
+        let state = ValueState::observe(word).ok()?;
+        let value = self.value_words(layout, state.length());
+        load_words(value, buffer.get_mut(..value.len() * WORD)?);
+        let expiry = self.expiry(layout);
+        if !state.is_unchanged(word) {
+            return None;
+        }
+        Some(ShortValue { bytes: buffer.get(..state.length())?, state, expiry })
     }
 
     /// As [`copy_value`](Self::copy_value), and returns the expiry that belongs to this value.
@@ -179,10 +203,8 @@ impl<'g> RecordRef<'g> {
         };
         let start = out.len();
         let length = layout.record_bytes(self.extents(layout));
-        for word in &self.words[..words(length)] {
-            // Relaxed: the caller has acquired the header, and `is_unchanged` checks the rest.
-            out.extend_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
-        }
+        // The caller has acquired the header.
+        append_words(&self.words[..words(length)], out);
         if state.is_some_and(|state| !state.is_unchanged(self.state_word(layout))) {
             out.truncate(start);
             return Err(Contended);
@@ -234,6 +256,7 @@ impl<'g> RecordRef<'g> {
         self.words[0].store(header.raw(), Ordering::Relaxed);
     }
 
+    #[inline(always)]
     fn value_words(self, layout: Layout, length: usize) -> &'g [AtomicU64] {
         let extents = self.extents(layout);
         // A torn length cannot occur (one word); a foreign length would be caught here.
@@ -242,19 +265,60 @@ impl<'g> RecordRef<'g> {
     }
 }
 
+/// Appends the bytes of `words`.
+#[inline]
+fn append_words(words: &[AtomicU64], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + words.len() * WORD, 0);
+    load_words(words, &mut out[start..]);
+}
+
+/// Copies the bytes of `words`, which may change meanwhile.
+#[inline(always)]
+fn load_words(words: &[AtomicU64], bytes: &mut [u8]) {
+    debug_assert_eq!(bytes.len(), words.len() * WORD, "each word has its place");
+    // Relaxed: `is_unchanged` checks whether these words belong together.
+    let load = |(word, place): (&AtomicU64, &mut [u8; WORD])| {
+        *place = word.load(Ordering::Relaxed).to_le_bytes();
+    };
+    let (fours, rest) = words.as_chunks::<4>();
+    let (places, rest_places) = bytes.as_chunks_mut().0.as_chunks_mut::<4>();
+    for (four, places) in fours.iter().zip(places) {
+        four.iter().zip(places).for_each(load);
+    }
+    rest.iter().zip(rest_places).for_each(load);
+}
+
 #[inline(always)]
 fn write_words(target: &[AtomicU64], bytes: &[u8]) {
     debug_assert!(bytes.len() <= target.len() * WORD);
-    for (word, chunk) in target.iter().zip(word_chunks(bytes)) {
-        // Relaxed: ordered by the link of a new record, or by the unlock of an old one.
-        word.store(chunk, Ordering::Relaxed);
+    // Relaxed: ordered by the link of a new record, or by the unlock of an old one.
+    let store = |(word, chunk): (&AtomicU64, &[u8; WORD])| {
+        word.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
+    };
+    let (chunks, last) = bytes.as_chunks();
+    let (whole, last_place) = target.split_at(chunks.len());
+    let (fours, rest) = whole.as_chunks::<4>();
+    let (four_chunks, rest_chunks) = chunks.as_chunks::<4>();
+    for (four, chunks) in fours.iter().zip(four_chunks) {
+        four.iter().zip(chunks).for_each(store);
+    }
+    rest.iter().zip(rest_chunks).for_each(store);
+    if !last.is_empty() {
+        last_place[0].store(last_word(bytes), Ordering::Relaxed);
     }
 }
 
-/// Returns the words of `bytes`, the last padded with zeros.
+/// Returns the last word of `bytes`, which is not whole, padded with zeros.
 #[inline(always)]
-fn word_chunks(bytes: &[u8]) -> impl Iterator<Item = u64> {
-    bytes.chunks(WORD).map(padded_word)
+fn last_word(bytes: &[u8]) -> u64 {
+    let rest = bytes.len() % WORD;
+    debug_assert!(rest > 0, "the last word is not whole");
+    match bytes.last_chunk() {
+        // The last eight bytes, without those of the word before.
+        Some(last) => u64::from_le_bytes(*last) >> (8 * (WORD - rest)),
+        None => padded_word(bytes),
+    }
 }
 
 /// Returns the word of at most 8 bytes, padded with zeros.

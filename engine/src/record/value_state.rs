@@ -43,6 +43,7 @@ pub(crate) struct ValueState(u64);
 pub(crate) struct Contended;
 
 impl ValueState {
+    #[inline]
     pub(crate) fn new(length: usize) -> Self {
         let length = u32::try_from(length).expect("a value in a record is shorter than a page");
         Self(u64::from(length))
@@ -85,6 +86,7 @@ impl ValueState {
     }
 
     /// Locks the value for writing, if it is still as observed.
+    #[inline]
     pub(crate) fn transition_to_locked(self, word: &AtomicU64) -> Result<(), Contended> {
         if self.is_sealed() {
             return Err(Contended);
@@ -98,6 +100,7 @@ impl ValueState {
     }
 
     /// Unlocks the value with its new length. Only the holder of the lock calls this.
+    #[inline]
     pub(crate) fn unlock(self, word: &AtomicU64, length: usize) {
         debug_assert_eq!(word.load(Ordering::Relaxed), self.0 | LOCKED, "{self:?}");
         let sequence = (self.0 + SEQUENCE_ONE) & SEQUENCE_MASK;

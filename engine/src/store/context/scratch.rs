@@ -7,7 +7,7 @@
 
 use std::mem::take;
 
-/// The buffer of a seat for the copy of one value. It is empty between operations.
+/// The buffer of a seat for the copy of one value. Its bytes mean nothing between operations.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     buffer: Vec<u8>,
@@ -20,14 +20,31 @@ impl Scratch {
     /// Returns the empty buffer, until the operation gives it back.
     #[inline]
     pub(crate) fn take(&mut self) -> Vec<u8> {
-        take(&mut self.buffer)
+        let mut buffer = take(&mut self.buffer);
+        buffer.clear();
+        buffer
+    }
+
+    /// Returns the whole buffer of a seat.
+    #[inline(always)]
+    pub(crate) fn whole(&mut self) -> &mut [u8] {
+        if self.buffer.len() < Self::KEPT {
+            self.enlarge();
+        }
+        &mut self.buffer
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enlarge(&mut self) {
+        self.buffer.reserve_exact(Self::KEPT - self.buffer.len());
+        self.buffer.resize(Self::KEPT, 0);
     }
 
     /// Keeps the buffer of an operation, or frees a large one.
     #[inline]
-    pub(crate) fn give_back(&mut self, mut buffer: Vec<u8>) {
+    pub(crate) fn give_back(&mut self, buffer: Vec<u8>) {
         if buffer.capacity() <= Self::KEPT {
-            buffer.clear();
             self.buffer = buffer;
         }
     }
@@ -47,7 +64,19 @@ mod tests {
             buffer.extend(std::iter::repeat_n(7, length));
             scratch.give_back(buffer);
             assert_eq!(scratch.buffer.capacity() >= length, kept, "{length} bytes");
-            assert!(scratch.buffer.is_empty());
+            assert!(scratch.take().is_empty());
+        }
+    }
+
+    #[test]
+    fn the_whole_buffer_is_what_a_seat_keeps() {
+        let mut scratch = Scratch::default();
+        for used in [0, 1, Scratch::KEPT] {
+            let mut buffer = scratch.take();
+            buffer.extend(std::iter::repeat_n(7, used));
+            scratch.give_back(buffer);
+            assert_eq!(scratch.whole().len(), Scratch::KEPT);
+            assert_eq!(scratch.buffer.capacity(), Scratch::KEPT, "what the budget counts");
         }
     }
 }

@@ -41,14 +41,15 @@ use crate::store::operation::attempt::operation::Operation;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types, layout};
 use crate::store::operation::changes::{Change, without_entry};
 use crate::store::operation::delete::{delete_observed, forget_if_dead};
-use crate::store::operation::upsert::{at_newest, check_value, hashed, is_too_long, word_of};
+use crate::store::operation::upsert::{at_newest, check_value, hashed, is_too_long};
 use crate::store::record::append::{Link, append_record, lacking_room, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::entry::{UnwrittenKey, entry_of};
 use crate::store::record::find::{InMemory, RecordSource, find_record};
-use crate::store::record::hit::may_hit;
+use crate::store::record::overwrite::{overwrite_observed, word_of};
 use crate::store::table::{TableInner, TableRef};
 use crate::store::wal::{KeyChange, TakesEffect, logged, logged_step, needs_no_room};
+use hit::may_modify;
 pub(in crate::store) use hit::modify_hit;
 use kvick_io::sync::atomic::Ordering;
 use long_values::{long_put, scattered, too_long};
@@ -85,13 +86,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, 
         })
     }
 
-    const HITS: bool = may_hit(layout::<K, V>()) && !C::REMOVES;
+    const HITS: bool = may_modify(layout::<K, V>()) && !C::REMOVES;
 
     #[inline(always)]
     fn hit(
         &mut self,
         core: TableRef<'_>,
-        tools: &OperationContext<'_>,
+        tools: &mut OperationContext<'_>,
     ) -> Option<Result<C::Output>> {
         let wrote = at_newest::<K, _>(
             core,
@@ -396,16 +397,13 @@ impl<'t> RmwAttempt<'t, '_> {
             let put = KeyChange::Put(new, next);
             if capacity.is_some_and(|capacity| new.len() <= capacity) {
                 let overwrite = || {
-                    if !self.may_change_in_place(record, layout)
-                        || state.transition_to_locked(word).is_err()
+                    if self.may_change_in_place(record, layout)
+                        && overwrite_observed(core, (record, state), layout, (new, next))
                     {
-                        return Attempt::Blocked(Blocked::Overtaken);
+                        Attempt::Done(true)
+                    } else {
+                        Attempt::Blocked(Blocked::Overtaken)
                     }
-                    core.version_tag(record);
-                    record.write_value(layout, new);
-                    record.write_expiry(layout, next);
-                    state.unlock(word, new.len());
-                    Attempt::Done(true)
                 };
                 return logged_step(core, logger, logged_key, (put, needs_no_room), overwrite);
             }

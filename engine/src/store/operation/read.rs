@@ -20,7 +20,6 @@ use crate::store::record::encoding::{
     decode_boxed, decode_value, encode_key, owned_key, view_value,
 };
 use crate::store::record::find::{InMemory, RecordSource, find_record};
-use crate::store::record::hit::may_hit;
 use crate::store::record::pieces::is_cut;
 use crate::store::table::TableRef;
 pub(in crate::store) use hit::read_hit;
@@ -179,13 +178,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K,
         read_from::<K, V, R>(core, (key.bytes, newest), &mut self.reader, tools, &moment)
     }
 
-    const HITS: bool = may_hit(layout::<K, V>()) && R::LOOKS && R::COUNTS;
+    const HITS: bool = R::LOOKS && R::COUNTS;
 
     #[inline(always)]
     fn hit(
         &mut self,
         core: TableRef<'_>,
-        tools: &OperationContext<'_>,
+        tools: &mut OperationContext<'_>,
     ) -> Option<Result<Self::Output>> {
         core.check_read().ok()?;
         at_newest::<K, _>(

@@ -90,7 +90,7 @@ impl<'a> StoreRef<'a> {
     #[inline(always)]
     pub(crate) fn hit<R>(
         &mut self,
-        body: impl FnOnce(TableRef<'_>, &OperationContext<'_>) -> Option<R>,
+        body: impl FnOnce(TableRef<'_>, &mut OperationContext<'_>) -> Option<R>,
     ) -> Option<R> {
         let core = self.core();
         seat_hit(core, self.seat.as_deref_mut()?, body)
@@ -100,7 +100,7 @@ impl<'a> StoreRef<'a> {
     #[inline(always)]
     pub(crate) fn hit_in_turn<R>(
         &mut self,
-        body: impl FnOnce(TableRef<'_>, &OperationContext<'_>) -> Option<R>,
+        body: impl FnOnce(TableRef<'_>, &mut OperationContext<'_>) -> Option<R>,
     ) -> Option<R> {
         let (core, seat) = (self.core(), self.seat.as_deref_mut()?);
         if !seat.is_in_turn() {
@@ -156,7 +156,7 @@ impl<'a> StoreRef<'a> {
 fn seat_hit<R>(
     core: TableRef<'_>,
     seat: &mut ExecutionContext,
-    body: impl FnOnce(TableRef<'_>, &OperationContext<'_>) -> Option<R>,
+    body: impl FnOnce(TableRef<'_>, &mut OperationContext<'_>) -> Option<R>,
 ) -> Option<R> {
     if !seat.is_on(core.table.number) {
         return None;
@@ -164,7 +164,7 @@ fn seat_hit<R>(
     seat.protected(
         core.table.number,
         #[inline(always)]
-        |tools| body(core, &tools),
+        |mut tools| body(core, &mut tools),
     )
 }
 

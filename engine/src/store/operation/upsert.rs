@@ -6,7 +6,7 @@ use crate::base::hash::KeyHash;
 use crate::codec::{Expires, Key, Value};
 use crate::epoch::Guard;
 use crate::hybrid_log::Region;
-use crate::record::{ExpiryWord, Layout, NewRecord, RecordKind, Shape, ValueState};
+use crate::record::{ExpiryWord, Layout, NewRecord, RecordKind, Shape};
 use crate::statistics::Counter;
 use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
@@ -21,10 +21,10 @@ use crate::store::record::append::{Link, append_in, lacking_room, with_retries};
 use crate::store::record::encoding::{encode_key, encode_value, owned_key};
 use crate::store::record::entry::entry_of;
 use crate::store::record::find::{InMemory, RecordSource, find_in};
-use crate::store::record::hit::{changeable, count_change, may_hit, takes_changes};
+use crate::store::record::hit::{Newest, changeable, count_change, takes_changes};
+use crate::store::record::overwrite::{InPlace, overwrite_bytes, overwrite_word};
 use crate::store::table::TableRef;
 use crate::store::wal::{KeyChange, logged_try};
-use kvick_io::sync::atomic::Ordering;
 
 /// Sets the value of one key.
 pub(crate) struct Upsert<'k, K: Key + ?Sized, V: Value + ?Sized> {
@@ -54,13 +54,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
         upsert_hashed::<K, V>(core, key, value, tools, &Moment::new(core))
     }
 
-    const HITS: bool = may_hit(layout::<K, V>());
+    const HITS: bool = true;
 
     #[inline(always)]
     fn hit(
         &mut self,
         core: TableRef<'_>,
-        tools: &OperationContext<'_>,
+        tools: &mut OperationContext<'_>,
     ) -> Option<Result<Previous>> {
         at_newest::<K, _>(
             core,
@@ -88,7 +88,8 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Upsert<'k, K,
         found: (&[u8], Address),
         tools: &OperationContext<'_>,
     ) -> Option<Result<Previous>> {
-        upsert_hit::<K, V>(core, found, self.value, tools)
+        let moment = &Moment::new(core);
+        upsert_hit::<K, V>(core, found, (self.value, ExpiryWord::NEVER), (tools, moment))
     }
 
     #[inline(always)]
@@ -132,6 +133,23 @@ impl<K: Key + ?Sized, V: Expires + ?Sized> Operation for UpsertWith<'_, K, V> {
         Self { ..*self }.attempt_hashed(core, key, tools, &Moment::new(core))
     }
 
+    // A word keeps its expiry, and a new one is hardly ever the same.
+    const HITS: bool = !layout::<K, V>().value_is_word();
+
+    #[inline(always)]
+    fn hit(
+        &mut self,
+        core: TableRef<'_>,
+        tools: &mut OperationContext<'_>,
+    ) -> Option<Result<Previous>> {
+        at_newest::<K, _>(
+            core,
+            self.key,
+            #[inline(always)]
+            |found| self.hit_at(core, found, tools),
+        )
+    }
+
     fn key(&self) -> Result<Vec<u8>> {
         owned_key::<K>(self.key)
     }
@@ -141,6 +159,21 @@ impl<'k, K: Key + ?Sized, V: Expires + ?Sized> BlindWrite<'k, K> for UpsertWith<
     #[inline(always)]
     fn key_item(&self) -> &'k K::Item {
         self.key
+    }
+
+    #[inline(always)]
+    fn hit_at(
+        &self,
+        core: TableRef<'_>,
+        found: (&[u8], Address),
+        tools: &OperationContext<'_>,
+    ) -> Option<Result<Previous>> {
+        if layout::<K, V>().value_is_word() {
+            return None;
+        }
+        let moment = &Moment::new(core);
+        let value = (self.value, self.expiry.word(moment));
+        upsert_hit::<K, V>(core, found, value, (tools, moment))
     }
 
     #[inline(always)]
@@ -239,20 +272,27 @@ pub(in crate::store) fn upsert_hashed<K: Key + ?Sized, V: Value + ?Sized>(
 fn upsert_hit<K: Key + ?Sized, V: Value + ?Sized>(
     core: TableRef<'_>,
     found: (&[u8], Address),
-    value: &V::Item,
-    tools: &OperationContext<'_>,
+    (value, expiry): (&V::Item, ExpiryWord),
+    (tools, moment): (&OperationContext<'_>, &Moment<'_>),
 ) -> Option<Result<Previous>> {
     let layout = layout::<K, V>();
-    if !may_hit(layout) || !takes_changes(core, tools) {
+    if !takes_changes(core, tools) {
         return None;
     }
     let value = encode_value::<V>(value).ok()?;
-    check_value::<V>(core, value.as_ref()).ok()?;
-    let record = changeable(core, layout, found, tools)?;
-    // Release: pairs with the Acquire of readers.
-    record.value_word(layout).store(word_of(value.as_ref()), Ordering::Release);
+    let value = value.as_ref();
+    check_value::<V>(core, value).ok()?;
+    let newest = changeable(core, layout, found, tools.guard)?;
+    let previous = if layout.value_is_word() {
+        overwrite_word(core, newest, layout, (value, expiry), moment)
+    } else {
+        overwrite_bytes(core, newest, layout, (value, expiry), moment)
+    };
+    let InPlace::Done(previous) = previous else {
+        return None;
+    };
     count_change(tools, Counter::Upserts);
-    Some(Ok(Previous::Present))
+    Some(Ok(previous))
 }
 
 /// Sets the value of one key, in a table of any types with this layout.
@@ -363,66 +403,19 @@ fn fits_in_place(
 #[inline(always)]
 fn update_in_place(
     core: TableRef<'_>,
-    InMemory { record: current, info, .. }: InMemory<'_>,
+    InMemory { record, info, .. }: InMemory<'_>,
     layout: Layout,
     new: NewRecord<'_>,
     moment: &Moment<'_>,
 ) -> InPlace {
+    let current = Newest { record, info };
     if info.is_final(layout) {
-        return InPlace::Unfit;
+        InPlace::Unfit
+    } else if layout.value_is_word() {
+        overwrite_word(core, current, layout, (new.value, new.expiry), moment)
+    } else {
+        overwrite_bytes(core, current, layout, (new.value, new.expiry), moment)
     }
-    if layout.value_is_word() {
-        if current.expiry(layout) != new.expiry {
-            return InPlace::Unfit;
-        }
-        // The walk has loaded the header, so the version tag is compared without another load.
-        core.stamp_observed(current, info);
-        // Release: pairs with the Acquire of readers.
-        current.value_word(layout).store(word_of(new.value), Ordering::Release);
-        return InPlace::Done(Previous::of(!has_passed(layout, new.expiry, moment)));
-    }
-    if info.is_in_pieces(layout) || new.value.len() > current.extents(layout).capacity {
-        return InPlace::Unfit;
-    }
-    let word = current.state_word(layout);
-    let Ok(state) = ValueState::observe(word) else {
-        return InPlace::Contended;
-    };
-    // It belongs to the observed state if that can be locked.
-    let had_expired = has_passed(layout, current.expiry(layout), moment);
-    if state.transition_to_locked(word).is_err() {
-        return InPlace::Contended;
-    }
-    // The tombstone cannot change under the lock, because deleting takes the lock too.
-    if current.info().is_tombstone() {
-        state.unlock(word, state.length());
-        return InPlace::Unfit;
-    }
-    current.write_value(layout, new.value);
-    current.write_expiry(layout, new.expiry);
-    state.unlock(word, new.value.len());
-    core.version_tag(current);
-    InPlace::Done(Previous::of(!had_expired))
-}
-
-/// Returns whether a record with this expiry has expired.
-#[inline(always)]
-fn has_passed(layout: Layout, expiry: ExpiryWord, moment: &Moment<'_>) -> bool {
-    layout.has_expiry && moment.has_passed(expiry)
-}
-
-enum InPlace {
-    Done(Previous),
-    Contended,
-    Unfit,
-}
-
-/// Returns the stored word of a value of at most 8 bytes.
-#[inline(always)]
-pub(in crate::store) fn word_of(value: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    bytes[..value.len()].copy_from_slice(value);
-    u64::from_le_bytes(bytes)
 }
 
 #[cold]

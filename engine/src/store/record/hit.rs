@@ -1,20 +1,23 @@
 //! Hits: operations that end with one look at one record.
 //!
 //! The key of a hit has the newest record of its chain, and this record is in memory. Its value is
-//! one word that never expires. A read returns that word. A write changes it in place, if the
-//! record is mutable and the store has no write-ahead log. Most operations are hits. So they have a
-//! way of their own before the general attempt: without branches for anything else, inlined in the
-//! caller, and with few values alive at once. An operation that is no hit has changed nothing. It
-//! begins anew with a general attempt.
+//! in the record, and has not expired. A read returns it. An upsert overwrites it, if the record is
+//! mutable and large enough, and the store has no write-ahead log. A read-modify-write does so if
+//! all values have the same length: otherwise it shows only at the end that the computed value does
+//! not fit in the record.
+//! Most operations are hits. So they have a way of their own before the general attempt: without
+//! branches for anything else, inlined in the caller, and with few values alive at once. An
+//! operation that is no hit has changed nothing. It begins anew with a general attempt.
 //!
 //! A hit obeys the rules of an attempt: it runs under one guard, and is done or has done nothing.
 
 use crate::base::address::Address;
 use crate::base::weak_spot;
 use crate::epoch::Guard;
-use crate::record::{Layout, RecordInfo, RecordRef};
+use crate::record::{ExpiryWord, Layout, RecordInfo, RecordRef};
 use crate::statistics::{Counter, Counters};
 use crate::store::context::OperationContext;
+use crate::store::moment::Moment;
 use crate::store::table::TableRef;
 
 /// The newest record of a chain, in memory.
@@ -24,10 +27,14 @@ pub(in crate::store) struct Newest<'g> {
     pub(in crate::store) info: RecordInfo,
 }
 
-/// Returns whether operations on records of this layout may be hits.
+/// Returns whether a record with this expiry has expired, in a table of this layout.
 #[inline(always)]
-pub(in crate::store) const fn may_hit(layout: Layout) -> bool {
-    layout.value_is_word() && !layout.has_expiry
+pub(in crate::store) fn has_expired(
+    core: TableRef<'_>,
+    layout: Layout,
+    expiry: ExpiryWord,
+) -> bool {
+    layout.has_expiry && Moment::new(core).has_passed(expiry)
 }
 
 /// Returns the record at `newest`, which is in memory, if it belongs to `key`.
@@ -55,23 +62,20 @@ pub(in crate::store) fn takes_changes(core: TableRef<'_>, tools: &OperationConte
         && core.store.wal.is_none()
 }
 
-/// Returns the newest record of `key` if it may be changed in place, marked for this version.
+/// Returns the newest record of `key` if it may be changed in place. The caller marks it for this
+/// version.
 #[inline(always)]
 pub(in crate::store) fn changeable<'g>(
     core: TableRef<'g>,
     layout: Layout,
     (key, newest): (&[u8], Address),
-    tools: &OperationContext<'g>,
-) -> Option<RecordRef<'g>> {
-    if !core.store.log.pages().is_mutable(newest, tools.guard) {
+    guard: &'g Guard<'_>,
+) -> Option<Newest<'g>> {
+    if !core.store.log.pages().is_mutable(newest, guard) {
         return None;
     }
-    let Newest { record, info } = newest_record(core, layout, (key, newest), tools.guard)?;
-    if info.is_final(layout) {
-        return None;
-    }
-    core.stamp_observed(record, info);
-    Some(record)
+    let found = newest_record(core, layout, (key, newest), guard)?;
+    (!found.info.is_final(layout)).then_some(found)
 }
 
 /// Counts a change in place.

@@ -6,4 +6,5 @@ pub(in crate::store) mod entry;
 pub(crate) mod find;
 pub(crate) mod hit;
 pub(crate) mod overflow;
+pub(crate) mod overwrite;
 pub(in crate::store) mod pieces;

@@ -31,7 +31,7 @@ pub(crate) trait Operation {
     fn hit(
         &mut self,
         _core: TableRef<'_>,
-        _tools: &OperationContext<'_>,
+        _tools: &mut OperationContext<'_>,
     ) -> Option<Result<Self::Output>> {
         None
     }

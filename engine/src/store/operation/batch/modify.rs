@@ -187,7 +187,7 @@ impl<'k, T, G, A> Modifications<'k, T, G, A> {
             let mut change = changes.now(place);
             let found = (key.bytes.as_ref(), key.newest);
             if is_as_staged
-                && let Some(wrote) = modify_hit::<K, V, _>(core, found, &mut change, &tools)
+                && let Some(wrote) = modify_hit::<K, V, _>(core, found, &mut change, &mut tools)
             {
                 (self.answer)(place, change.answer(wrote?));
                 self.done += 1;

@@ -52,13 +52,12 @@ where
             let moment = Moment::new(core);
             for key in staged.iter().flatten() {
                 let found = (key.bytes.as_ref(), key.newest);
-                if let Some(answer) = read_hit::<K, V, R>(core, found, &mut { reader }, &tools) {
+                let reader = &mut { reader };
+                if let Some(answer) = read_hit::<K, V, R>(core, found, reader, &mut tools) {
                     answers.push(answer?);
                     continue;
                 }
-                let tools = tools.again();
-                let step = read_from::<K, V, R>(core, found, &mut { reader }, tools, &moment)?;
-                match step {
+                match read_from::<K, V, R>(core, found, reader, tools.again(), &moment)? {
                     Attempt::Done(answer) => answers.push(answer),
                     Attempt::Blocked(_) => {
                         left.push(answers.len());

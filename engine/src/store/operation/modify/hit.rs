@@ -1,16 +1,24 @@
-//! The change of a value of one word in place, if it is a hit.
+//! The change of a value in place, if it is a hit.
 
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
+use crate::record::{Layout, ShortValue};
 use crate::statistics::Counter;
 use crate::store::context::OperationContext;
 use crate::store::operation::attempt::layout;
 use crate::store::operation::changes::Change;
-use crate::store::operation::upsert::{check_value, word_of};
-use crate::store::record::hit::{changeable, count_change, may_hit, takes_changes};
+use crate::store::operation::upsert::check_value;
+use crate::store::record::hit::{Newest, changeable, count_change, has_expired, takes_changes};
+use crate::store::record::overwrite::{overwrite_observed, word_of};
 use crate::store::table::TableRef;
 use kvick_io::sync::atomic::Ordering;
+
+/// Returns whether changes that depend on values of this layout may be hits.
+#[inline(always)]
+pub(super) const fn may_modify(layout: Layout) -> bool {
+    layout.value_width.is_some()
+}
 
 /// Modifies the value of `key`. Returns whether the change wrote.
 #[inline(always)]
@@ -18,17 +26,46 @@ pub(in crate::store) fn modify_hit<K: Key + ?Sized, V: Value + ?Sized, C: Change
     core: TableRef<'_>,
     found: (&[u8], Address),
     change: &mut C,
-    tools: &OperationContext<'_>,
+    tools: &mut OperationContext<'_>,
 ) -> Option<Result<bool>> {
-    let (layout, width) = (layout::<K, V>(), V::WIDTH?);
-    // A removal freezes the record first.
-    if !may_hit(layout) || C::REMOVES || !takes_changes(core, tools) {
+    let layout = layout::<K, V>();
+    // A removal freezes the record first. Only a change that may remove sets an expiry.
+    if !may_modify(layout) || C::REMOVES || !takes_changes(core, tools) {
         return None;
     }
-    let word = changeable(core, layout, found, tools)?.value_word(layout);
+    let newest = changeable(core, layout, found, tools.guard)?;
+    let changed = match V::WIDTH.filter(|_| layout.value_is_word()) {
+        Some(width) => modify_word::<K, V, C>(core, newest, (change, width))?,
+        None => modify_bytes::<K, V, C>(core, newest, change, tools)?,
+    };
+    match changed {
+        // Another operation was faster: the change is computed again.
+        Ok(Some(false)) => None,
+        Ok(wrote) => {
+            count_change(tools, Counter::Modifies);
+            Some(Ok(wrote.is_some()))
+        }
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// Modifies a value of one word, of which `width` bytes count. Returns `None` if it has computed
+/// nothing, and `Some(false)` in the result if another operation was faster.
+#[inline(always)]
+fn modify_word<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
+    core: TableRef<'_>,
+    Newest { record, info }: Newest<'_>,
+    (change, width): (&mut C, usize),
+) -> Option<Result<Option<bool>>> {
+    let layout = layout::<K, V>();
+    if has_expired(core, layout, record.expiry(layout)) {
+        return None;
+    }
+    core.stamp_observed(record, info);
+    let word = record.value_word(layout);
     // Acquire: pairs with the Release of the writer that stored the value.
     let current = word.load(Ordering::Acquire);
-    let changed = change.apply(
+    Some(change.apply(
         Some(&current.to_le_bytes()[..width]),
         #[inline(always)]
         |new| {
@@ -39,14 +76,31 @@ pub(in crate::store) fn modify_hit<K: Key + ?Sized, V: Value + ?Sized, C: Change
             let swap = word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
             Ok(swap.is_ok())
         },
-    );
-    match changed {
-        // Another operation was faster: the change is computed again.
-        Ok(Some(false)) => None,
-        Ok(wrote) => {
-            count_change(tools, Counter::Modifies);
-            Some(Ok(wrote.is_some()))
-        }
-        Err(error) => Some(Err(error)),
+    ))
+}
+
+/// As [`modify_word`], for a value of more bytes, as many as all values of the table.
+#[inline(always)]
+fn modify_bytes<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>>(
+    core: TableRef<'_>,
+    Newest { record, .. }: Newest<'_>,
+    change: &mut C,
+    tools: &mut OperationContext<'_>,
+) -> Option<Result<Option<bool>>> {
+    let layout = layout::<K, V>();
+    let copied = record.copy_short(layout, tools.scratch.whole())?;
+    let ShortValue { bytes, state, expiry } = copied;
+    // A deletion after this look changes the state.
+    if record.info().is_tombstone() || has_expired(core, layout, expiry) {
+        return None;
     }
+    Some(change.apply(
+        Some(bytes),
+        #[inline(always)]
+        |new| {
+            let new = new.expect("the change removes nothing");
+            check_value::<V>(core, new)?;
+            Ok(overwrite_observed(core, (record, state), layout, (new, expiry)))
+        },
+    ))
 }
