@@ -1,4 +1,5 @@
-//! The operations whose instructions are counted, on keys and values of one word.
+//! The operations whose instructions are counted, on keys and values of one word: those of a
+//! session, and two of the handle.
 
 use crate::text;
 use kvick::config::Backend;
@@ -15,7 +16,7 @@ pub(crate) struct Operation {
     pub(crate) limit: u64,
 }
 
-pub(crate) const KINDS: [Operation; 13] = [
+pub(crate) const KINDS: [Operation; 15] = [
     Operation { name: "read", limit: 185 },
     Operation { name: "upsert", limit: 210 },
     Operation { name: "rmw", limit: 215 },
@@ -24,6 +25,8 @@ pub(crate) const KINDS: [Operation; 13] = [
     Operation { name: "rmw_many", limit: 280 },
     Operation { name: "delete", limit: 490 },
     Operation { name: "insert", limit: 1620 },
+    Operation { name: "handle read", limit: 285 },
+    Operation { name: "handle upsert", limit: 315 },
     Operation { name: "text read", limit: 660 },
     Operation { name: "text read_with", limit: 440 },
     Operation { name: "text upsert", limit: 515 },
@@ -69,6 +72,8 @@ pub(crate) fn run(name: &str, operations: u64) -> Result<()> {
             "rmw_many" => rmw_many(session, keys, operations).await?,
             "delete" => delete(session, keys, operations).await?,
             "insert" => insert(session, operations).await?,
+            "handle read" => handle_read(&store, keys, operations).await?,
+            "handle upsert" => handle_upsert(&store, keys, operations).await?,
             _ => panic!("there is no operation {name}"),
         }
         store.close().await
@@ -144,6 +149,22 @@ async fn delete(session: &mut Session<u64, u64>, keys: &mut Keys, operations: u6
 async fn insert(session: &mut Session<u64, u64>, operations: u64) -> Result<()> {
     for key in KEYS..KEYS + operations {
         session.upsert(&key, &key).await?;
+    }
+    Ok(())
+}
+
+async fn handle_read(store: &FasterKv<u64, u64>, keys: &mut Keys, operations: u64) -> Result<()> {
+    let mut sum = 0_u64;
+    for _ in 0..operations {
+        sum = sum.wrapping_add(store.read(&keys.next()).await?.unwrap_or(0));
+    }
+    println!("{sum}");
+    Ok(())
+}
+
+async fn handle_upsert(store: &FasterKv<u64, u64>, keys: &mut Keys, operations: u64) -> Result<()> {
+    for value in 0..operations {
+        store.upsert(&keys.next(), &value).await?;
     }
     Ok(())
 }

@@ -192,7 +192,7 @@ impl<'a, T> Attempts<'a, T> {
     /// Polls an operation for the first time. Returns its answer if it is a hit.
     #[inline(always)]
     fn poll_hit<O: Operation>(&mut self, operation: &mut O) -> Option<Result<O::Output>> {
-        if self.progress != Progress::Fresh || O::WRITES && self.is_durable {
+        if !self.may_hit::<O>() {
             return None;
         }
         let answer = self.access.hit_in_turn(
@@ -203,6 +203,12 @@ impl<'a, T> Attempts<'a, T> {
         // It has not waited. Said here, so that the drop that follows needs no test.
         std::mem::forget(self.cold.take());
         Some(answer)
+    }
+
+    /// Returns whether a poll is the first one, of an operation that ends with its effect.
+    #[inline(always)]
+    fn may_hit<O: Operation>(&self) -> bool {
+        self.progress == Progress::Fresh && !(O::WRITES && self.is_durable)
     }
 
     #[inline(always)]
@@ -247,10 +253,20 @@ impl<'a, T> Attempts<'a, T> {
         context: &mut Context<'_>,
     ) -> Poll<Result<O::Output>> {
         if self.cold.is_some() {
-            self.poll_cold(operation, context)
-        } else {
-            self.poll_fresh(operation, context)
+            return self.poll_cold(operation, context);
         }
+        // Here, so that operations of a session do not contain the search for a seat.
+        if O::HITS
+            && self.may_hit::<O>()
+            && let Some(answer) = self.access.pooled_hit_in_turn(
+                #[inline(always)]
+                |core, tools| operation.hit(core, tools),
+            )
+        {
+            self.progress = Progress::Finished;
+            return Poll::Ready(answer);
+        }
+        self.poll_fresh(operation, context)
     }
 
     #[cold]

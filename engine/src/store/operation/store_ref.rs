@@ -102,13 +102,25 @@ impl<'a> StoreRef<'a> {
         &mut self,
         body: impl FnOnce(TableRef<'_>, &mut OperationContext<'_>) -> Option<R>,
     ) -> Option<R> {
-        let (core, seat) = (self.core(), self.seat.as_deref_mut()?);
-        if !seat.is_in_turn() {
+        let core = self.core();
+        seat_hit_in_turn(core, self.seat.as_deref_mut()?, body)
+    }
+
+    /// As [`hit_in_turn`](Self::hit_in_turn), if the access has no seat of its own, in a pooled
+    /// one.
+    #[inline(always)]
+    pub(crate) fn pooled_hit_in_turn<R>(
+        &mut self,
+        body: impl FnOnce(TableRef<'_>, &mut OperationContext<'_>) -> Option<R>,
+    ) -> Option<R> {
+        let core = self.core();
+        if self.seat.is_some() {
             return None;
         }
-        let answer = seat_hit(core, seat, body)?;
-        seat.count_key();
-        Some(answer)
+        core.pool.with(
+            #[inline(always)]
+            |seat| seat_hit_in_turn(core, seat, body),
+        )
     }
 
     /// As [`protected`](Self::protected), off the hot path. The body is compiled once, not once for
@@ -166,6 +178,21 @@ fn seat_hit<R>(
         #[inline(always)]
         |mut tools| body(core, &mut tools),
     )
+}
+
+/// As [`seat_hit`], if the task is in its turn. Counts the key of an answer.
+#[inline(always)]
+fn seat_hit_in_turn<R>(
+    core: TableRef<'_>,
+    seat: &mut ExecutionContext,
+    body: impl FnOnce(TableRef<'_>, &mut OperationContext<'_>) -> Option<R>,
+) -> Option<R> {
+    if !seat.is_in_turn() {
+        return None;
+    }
+    let answer = seat_hit(core, seat, body)?;
+    seat.count_key();
+    Some(answer)
 }
 
 /// Runs `body` in a pooled seat. Out of line, so that operations of a session do not contain the
