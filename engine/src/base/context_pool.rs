@@ -2,25 +2,24 @@
 //!
 //! Nothing here blocks. A closure of a user may run while its operation has a stripe. It may take
 //! any time, or begin another operation. So an operation that finds no free stripe makes a new
-//! resource for itself.
+//! resource for itself. As no task ever waits for a lock, its release is a plain store.
 
 use crossbeam_utils::CachePadded;
-use kvick_io::sync::Mutex;
+use spin::mutex::SpinMutex;
 use std::fmt;
-use std::sync::TryLockError;
 
 /// A few equal resources, each under a lock that is nearly never contended.
 pub(crate) struct ContextPool<T> {
     // Fixed after creation.
     make: Box<dyn Fn() -> T + Send + Sync>,
     // Each under its lock.
-    stripes: Box<[CachePadded<Mutex<T>>]>,
+    stripes: Box<[CachePadded<SpinMutex<T>>]>,
 }
 
 impl<T> ContextPool<T> {
     pub(crate) fn new(count: usize, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
         assert!(count.is_power_of_two());
-        let stripes = (0..count).map(|_| CachePadded::new(Mutex::new(make()))).collect();
+        let stripes = (0..count).map(|_| CachePadded::new(SpinMutex::new(make()))).collect();
         Self { make: Box::new(make), stripes }
     }
 
@@ -31,11 +30,9 @@ impl<T> ContextPool<T> {
         let hint = self.hint();
         for turn in 0..self.stripes.len() {
             let stripe = &self.stripes[(hint + turn) & (self.stripes.len() - 1)];
-            match stripe.try_lock() {
-                Ok(mut held) => return body(&mut held),
-                // A closure of a user panicked in here; the held resource is sound.
-                Err(TryLockError::Poisoned(held)) => return body(&mut held.into_inner()),
-                Err(TryLockError::WouldBlock) => {}
+            // A closure of a user may panic in here. The lock is then free, and the resource sound.
+            if let Some(mut held) = stripe.try_lock() {
+                return body(&mut held);
             }
         }
         self.with_another(body)
