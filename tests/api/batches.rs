@@ -2,7 +2,7 @@
 
 use kvick::runtime::block_on;
 use kvick::session::Previous;
-use kvick::{ErrorKind, FasterKv, Result};
+use kvick::{Config, ErrorKind, FasterKv, Result};
 use tests::configs::memory_store;
 use tests::simulated::small_configs;
 
@@ -85,6 +85,34 @@ fn every_key_is_modified_once_for_each_time_it_is_named() -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// The chain of a key begins elsewhere after its value has outgrown its record, also for the next
+/// change of the same group, which has looked the chain up before and fits in the old record.
+#[test]
+fn a_value_grows_and_shrinks_within_a_batch() -> Result<()> {
+    // A sum over all changes so far, and padding that grows and shrinks.
+    let change = |place: usize, value: Option<Vec<u8>>| {
+        let sum = value.map_or([0; 8], |value| *value.first_chunk().expect("a sum"));
+        let sum = u64::from_le_bytes(sum).wrapping_mul(31).wrapping_add(place as u64);
+        let mut value = sum.to_le_bytes().to_vec();
+        value.resize(8 + if place / 5 % 2 == 1 { place } else { 0 }, 0);
+        value
+    };
+    // All records stay in memory: those on the device follow in no particular order.
+    let store: FasterKv<str, [u8]> = memory_store(Config::default());
+    block_on(async {
+        let mut session = store.session()?;
+        let keys: Vec<String> = (0..200).map(|n| format!("key {}", n % 5)).collect();
+        session.rmw_many(&keys, change).await?;
+        store.rmw_many(&keys, |place, value| change(place + 200, value)).await?;
+        for (n, key) in keys[..5].iter().enumerate() {
+            let places = (0..400).filter(|place| place % 5 == n);
+            let expected = places.fold(None, |value, place| Some(change(place, value)));
+            assert_eq!(store.read(key).await?, expected);
+        }
+        Ok(())
+    })
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(crate) const KINDS: [Operation; 15] = [
     Operation { name: "text read", limit: 660 },
     Operation { name: "text read_with", limit: 440 },
     Operation { name: "text upsert", limit: 515 },
-    Operation { name: "text rmw", limit: 1620 },
+    Operation { name: "text rmw", limit: 1100 },
     Operation { name: "text read_many", limit: 770 },
 ];
 

@@ -42,14 +42,13 @@ use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types, layou
 use crate::store::operation::changes::{Change, without_entry};
 use crate::store::operation::delete::{delete_observed, forget_if_dead};
 use crate::store::operation::upsert::{at_newest, check_value, hashed, is_too_long};
-use crate::store::record::append::{Link, append_record, lacking_room, with_retries};
+use crate::store::record::append::{append_record, lacking_room, sealed, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::entry::{UnwrittenKey, entry_of};
 use crate::store::record::find::{InMemory, RecordSource, find_record};
 use crate::store::record::overwrite::{overwrite_observed, word_of};
 use crate::store::table::{TableInner, TableRef};
 use crate::store::wal::{KeyChange, TakesEffect, logged, logged_step, needs_no_room};
-use hit::may_modify;
 pub(in crate::store) use hit::modify_hit;
 use kvick_io::sync::atomic::Ordering;
 use long_values::{long_put, scattered, too_long};
@@ -86,7 +85,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, 
         })
     }
 
-    const HITS: bool = may_modify(layout::<K, V>()) && !C::REMOVES;
+    const HITS: bool = !C::REMOVES;
 
     #[inline(always)]
     fn hit(
@@ -431,22 +430,6 @@ impl TakesEffect for WordChange {
     fn took_effect(&self) -> bool {
         matches!(self, Self::Done)
     }
-}
-
-/// Links a copy of a mutable value while the value is sealed. Removes the seal if linking fails.
-fn sealed(
-    state: ValueState,
-    word: &kvick_io::sync::atomic::AtomicU64,
-    link: impl FnOnce() -> Link,
-) -> Attempt<bool> {
-    if state.transition_to_sealed(word).is_err() {
-        return Attempt::Blocked(Blocked::Overtaken);
-    }
-    let link = link();
-    if link != Link::Linked {
-        state.unseal(word);
-    }
-    link.attempt()
 }
 
 /// Removes the observed value of a mutable record.

@@ -4,12 +4,15 @@ use crate::base::address::Address;
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
 use crate::hybrid_log::{Claim, NoRoom, Room};
-use crate::record::{HasLayout, Layout, NewRecord, RecordInfo, RecordKind, TableNumber};
+use crate::record::{
+    HasLayout, Layout, NewRecord, RecordInfo, RecordKind, TableNumber, ValueState,
+};
 use crate::statistics::{Counter, Counters};
 use crate::store::inner::StoreInner;
 use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::table::TableRef;
 use crate::store::wal::TakesEffect;
+use kvick_io::sync::atomic::AtomicU64;
 
 /// The result of linking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +95,22 @@ fn claim_of(record: &NewRecord<'_>) -> Claim {
         RecordKind::Tombstone => Claim::Removal,
         RecordKind::Value | RecordKind::InPieces | RecordKind::Piece => Claim::Value,
     }
+}
+
+/// Links a copy of a mutable value while the value is sealed. Removes the seal if linking fails.
+pub(in crate::store) fn sealed(
+    state: ValueState,
+    word: &AtomicU64,
+    link: impl FnOnce() -> Link,
+) -> Attempt<bool> {
+    if state.transition_to_sealed(word).is_err() {
+        return Attempt::Blocked(Blocked::Overtaken);
+    }
+    let link = link();
+    if link != Link::Linked {
+        state.unseal(word);
+    }
+    link.attempt()
 }
 
 /// Returns the room that a record needs in the log of the store, if that has none now.
