@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use kvick::codec::Expiring;
 use kvick::config::{ByteSize, DurableBy};
 use kvick::feed::Start;
-use kvick::{Config, ErrorKind, FasterKv};
+use kvick::session::Expiry;
+use kvick::{Config, Database, ErrorKind, FasterKv};
 use tests::cramped::Space;
 use tests::simulated::{Site, World, seeds, two_pages};
 
@@ -26,6 +28,17 @@ fn config() -> Config {
 
 async fn open(site: &Site, space: &Space) -> Store {
     FasterKv::builder(config())
+        .runtime(site.handle.clone())
+        .directory(space.within(site.disk.directory("db")))
+        .wal_directory(site.disk.directory("wal"))
+        .seed(site.seed)
+        .open_in_directory()
+        .await
+        .expect("opens")
+}
+
+async fn open_tables(site: &Site, space: &Space) -> Database {
+    Database::builder(config())
         .runtime(site.handle.clone())
         .directory(space.within(site.disk.directory("db")))
         .wal_directory(site.disk.directory("wal"))
@@ -97,6 +110,60 @@ fn refused_writes_take_no_space_in_the_log() {
             }
             assert_eq!(store.read(&(last - 1)).await.expect("read"), None);
             store.close().await.expect("closes");
+        });
+    });
+}
+
+/// Another expiry of an immutable record needs a copy. Each refused copy left an entry of zeros.
+#[test]
+fn refused_expiries_take_no_space_in_the_log() {
+    seeds(20, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let space = Space::of(FREE);
+            let database = open_tables(&site, &space).await;
+            let words = database.table::<u64, Expiring<u64>>("words").await.expect("created");
+            let texts = database.table::<u64, Expiring<[u8]>>("texts").await.expect("created");
+            for key in 0..100 {
+                words.upsert(&key, &key).await.expect("there is space");
+                texts.upsert(&key, &[1; LENGTH]).await.expect("there is space");
+            }
+            database.flush().await.expect("there is space");
+            space.set(0);
+            let (mut last, mut refused) = (200, 0);
+            while refused < 20 {
+                // A short record finds room where a longer one is refused.
+                let long = texts.upsert(&last, &[2; LENGTH]).await.is_ok();
+                if words.upsert(&last, &0).await.is_ok() || long {
+                    (last, refused) = (last + 1, 0);
+                } else {
+                    site.handle.sleep(Duration::from_millis(1)).await;
+                    refused += 1;
+                }
+            }
+            let end = || database.stats().wal.expect("it has a log").kept_bytes;
+            let (before, hour) = (end(), Expiry::after(Duration::from_secs(3600)));
+            for key in 0..100 {
+                let refused = [
+                    words.set_expiry(&key, hour).await.expect_err("full"),
+                    texts.set_expiry(&key, hour).await.expect_err("full"),
+                ];
+                for error in refused {
+                    assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+                }
+            }
+            let more = end() - before;
+            assert_eq!(more, 0, "{more} bytes for refused expiries");
+            assert!(!words.set_expiry(&5000, hour).await.expect("it is absent"));
+            space.set(FREE);
+            for key in 0..100 {
+                while words.set_expiry(&key, hour).await.is_err() {
+                    site.handle.sleep(Duration::from_millis(20)).await;
+                }
+                assert!(texts.set_expiry(&key, hour).await.expect("there is space"));
+            }
+            database.close().await.expect("closes");
         });
     });
 }

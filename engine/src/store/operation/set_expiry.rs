@@ -22,7 +22,7 @@
 use crate::base::error::Result;
 use crate::codec::{Expires, Key, Value};
 use crate::hash_index::FoundEntry;
-use crate::hybrid_log::Region;
+use crate::hybrid_log::{Claim, Region};
 use crate::record::{
     ExpiryWord, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, StoredRecord, ValueState,
 };
@@ -33,12 +33,12 @@ use crate::store::moment::Moment;
 use crate::store::operation::attempt::operation::Operation;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, layout};
 use crate::store::operation::upsert::hashed;
-use crate::store::record::append::{Link, append_in, with_retries};
+use crate::store::record::append::{Link, append_in, lacking_bytes, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource, find_in};
 use crate::store::record::pieces::is_cut;
 use crate::store::table::TableRef;
-use crate::store::wal::{KeyChange, logged_try, needs_no_room};
+use crate::store::wal::{KeyChange, WriteAheadLog, logged_try, needs_no_room};
 use kvick_io::sync::atomic::Ordering;
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -106,8 +106,61 @@ pub(in crate::store) fn set_expiry_in(
             };
             Once { core, layout, tools, key, entry, expiry }.run(moment)
         };
+        if core.store.wal.as_ref().is_some_and(WriteAheadLog::is_live)
+            && let Some(step) = waits(core, layout, (key, expiry), (&tools.borrow(), moment))
+        {
+            return Ok(Some(Attempt::Blocked(step)));
+        }
         logged_try(core, logger, key, (KeyChange::Expire(expiry), needs_no_room, moment), change)
     })
+}
+
+/// Returns what a change of an expiry would wait for now. A try that waits, or is refused, would
+/// leave an entry of zeros.
+#[cold]
+fn waits(
+    core: TableRef<'_>,
+    layout: Layout,
+    (key, expiry): (HashedKey<'_>, ExpiryWord),
+    (tools, moment): (&OperationContext<'_>, &Moment<'_>),
+) -> Option<Blocked> {
+    let room = |value: usize| {
+        let bytes = layout.record_bytes(layout.extents(key.bytes.len(), value));
+        lacking_bytes(core, bytes, Claim::Value).map(Blocked::NoSpace)
+    };
+    let entry = core.index.find(key.hash)?;
+    match find_in(core, layout, (entry.address(), key.bytes), tools.guard) {
+        RecordSource::Absent => None,
+        RecordSource::InMemory(found) => {
+            let InMemory { address, record, info, region } = found;
+            let is_done = info.is_tombstone()
+                || found.has_expired(layout, moment)
+                || record.expiry(layout) == expiry;
+            if is_done {
+                return None;
+            }
+            match (region, layout.value_width.filter(|_| layout.value_is_word())) {
+                (Region::Fuzzy, _) => Some(Blocked::Fuzzy(address)),
+                (Region::Mutable, None) => None,
+                (Region::Mutable, Some(_)) if tools.pending.drained != Some(address) => {
+                    RecordInfo::transition_to_frozen(record.info_word());
+                    Some(Blocked::Frozen(address))
+                }
+                (_, Some(width)) => room(width),
+                (_, None) => room(ValueState::observe(record.state_word(layout)).ok()?.length()),
+            }
+        }
+        RecordSource::OnDevice(from) => {
+            let Some(chain) = tools.pending.chain_from(from, core.log.pages()) else {
+                return Some(Blocked::OnDevice(from));
+            };
+            let stored = chain?;
+            let is_done = stored.info().is_tombstone()
+                || moment.has_passed(stored.expiry(layout))
+                || stored.expiry(layout) == expiry;
+            if is_done { None } else { room(stored.value(layout).len()) }
+        }
+    }
 }
 
 /// One try.

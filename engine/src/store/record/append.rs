@@ -120,7 +120,16 @@ pub(in crate::store) fn lacking_room(
     record: &NewRecord<'_>,
 ) -> Option<Room> {
     let extents = layout.extents(record.key.len(), record.value.len());
-    let room = Room::new(layout.record_bytes(extents) as u64, claim_of(record));
+    lacking_bytes(core, layout.record_bytes(extents), claim_of(record))
+}
+
+/// As [`lacking_room`], for a record of this number of bytes.
+pub(in crate::store) fn lacking_bytes(
+    core: TableRef<'_>,
+    bytes: usize,
+    claim: Claim,
+) -> Option<Room> {
+    let room = Room::new(bytes as u64, claim);
     (!core.log.allocator().has_room(room)).then_some(room)
 }
 
