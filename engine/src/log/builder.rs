@@ -2,7 +2,7 @@
 
 use super::commit::driver::CommitDriver;
 use super::commit::manifest_driver::ManifestDriver;
-use super::config::{Config, Geometry};
+use super::config::{Config, Geometry, MEMORY_SETTING};
 use super::handle::FasterLog;
 use super::lifecycle::LogLifecycle;
 use super::memory::EpochContexts;
@@ -136,6 +136,7 @@ impl Builder {
             renews: Renews::Never,
             number: self.number,
             continues: None,
+            memory_setting: MEMORY_SETTING,
         };
         let opened = opening.open().instrument(span).await?;
         let (log, maintenance) = maintained(opened);
@@ -158,7 +159,8 @@ pub(crate) struct SharedLog {
 
 /// Opens the log in `directory`, or creates it there with this `salt`; `renews` says whether a
 /// log without a commit gets it, too, and `continues` whether it may end before some place.
-/// Operations under a guard of `epoch` may append to it.
+/// Operations under a guard of `epoch` may append to it. Its owner calls the memory of the log
+/// `memory_setting`.
 ///
 /// # Errors
 /// As [`FasterLog::open`].
@@ -167,11 +169,22 @@ pub(crate) async fn open_on(
     config: Config,
     (directory, handle): (Arc<dyn Directory>, Handle),
     (salt, renews, continues): (u64, Renews, Option<Continuation>),
+    memory_setting: &'static str,
 ) -> Result<SharedLog> {
     let contexts = Arc::new(EpochContexts::on(epoch, SEATS));
     let (buffers, number) = (None, None);
-    let opening =
-        LogOpener { config, directory, handle, contexts, buffers, salt, renews, number, continues };
+    let opening = LogOpener {
+        config,
+        directory,
+        handle,
+        contexts,
+        buffers,
+        salt,
+        renews,
+        number,
+        continues,
+        memory_setting,
+    };
     let opened = opening.open().await?;
     let (salt, rewinds) = (opened.identity.sizes.salt.0, opened.identity.rewinds);
     let (log, maintenance) = maintained(opened);

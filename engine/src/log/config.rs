@@ -19,6 +19,8 @@ const DEFAULT_PAGE_MAX: u64 = 2 << 20;
 const IO_PART: u64 = 16;
 const IO_BYTES: [u64; 2] = [8 << 10, 32 << 20];
 const MEMORY: [u64; 2] = [24 << 10, 1 << 40];
+/// The name of the setting of the memory.
+pub(crate) const MEMORY_SETTING: &str = "memory";
 const SEGMENT_MAX: u64 = 1 << 40;
 const UNIT_BYTES: usize = 512;
 const IN_FLIGHT: [u32; 2] = [1, 64];
@@ -185,8 +187,17 @@ pub(crate) struct Geometry {
 impl Geometry {
     /// Checks every setting against its bounds. `page_bytes` is the page size of an existing log.
     pub(crate) fn of(config: &Config, page_bytes: Option<u64>) -> Result<Self> {
+        Self::named(config, page_bytes, MEMORY_SETTING)
+    }
+
+    /// As [`of`](Self::of), for an owner that has another name for the setting `memory`.
+    pub(crate) fn named(
+        config: &Config,
+        page_bytes: Option<u64>,
+        memory_setting: &str,
+    ) -> Result<Self> {
         let memory = config.memory.bytes();
-        within("memory", memory, MEMORY)?;
+        within(memory_setting, memory, MEMORY)?;
         within("commits_in_flight", config.commits_in_flight.into(), IN_FLIGHT.map(u64::from))?;
         within("depth", config.depth.into(), DEPTH.map(u64::from))?;
         within("io_threads", config.io_threads.into(), IO_THREADS.map(u64::from))?;
@@ -205,7 +216,7 @@ impl Geometry {
         if frames < FRAMES_MIN {
             let least = ByteSize::kib((FRAMES_MIN * page_bytes + io).div_ceil(1 << 10));
             return Err(Error::invalid(format!(
-                "memory = {}: must be at least {least} for {FRAMES_MIN} pages of {}",
+                "{memory_setting} = {}: must be at least {least} for {FRAMES_MIN} pages of {}",
                 config.memory,
                 ByteSize::new(page_bytes)
             )));

@@ -1,7 +1,7 @@
 //! Many logs in one process that share an I/O driver, a maintenance task and a table of epochs.
 
 use super::builder::{drawn, maintained};
-use super::config::{Config, Geometry};
+use super::config::{Config, Geometry, MEMORY_SETTING};
 use super::handle::FasterLog;
 use super::memory::EpochContexts;
 use super::recover::opening::{LogOpener, Renews};
@@ -165,6 +165,7 @@ impl Group {
             renews: Renews::Never,
             number: None,
             continues: None,
+            memory_setting: MEMORY_SETTING,
         };
         let opened = opening.open().instrument(span).await?;
         let (log, maintenance) = maintained(opened);

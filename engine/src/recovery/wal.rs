@@ -2,7 +2,8 @@
 
 use super::Opening;
 use crate::base::address::Address;
-use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::error::{Error, Result};
+use crate::checkpoint::Checkpoints;
 use crate::checkpoint::files::manifest::{CheckpointEntry, Manifest};
 use crate::config::Config;
 use crate::epoch::Epoch;
@@ -57,8 +58,9 @@ impl Opening {
             _ => None,
         };
         let salt = (salt, renews, continues);
-        let opened = log::open_on(epoch.clone(), wal_config(&self.config), around, salt).await;
-        let SharedLog { log, salt, rewinds, maintenance } = opened.map_err(named)?;
+        let config = wal_config(&self.config);
+        let opened = log::open_on(epoch.clone(), config, around, salt, "wal_memory").await;
+        let SharedLog { log, salt, rewinds, maintenance } = opened?;
         let is_its_own = manifest.wal() == Some(salt);
         let is_known = manifest.wal().is_some();
         if !is_its_own && has_entries(&log) {
@@ -105,15 +107,6 @@ fn wal_config(config: &Config) -> log::Config {
         .with_direct(config.direct)
         .with_allow_fallback(config.allow_fallback)
         .with_huge_pages(config.huge_pages)
-}
-
-/// Names the setting of the store that a log refuses.
-fn named(error: Error) -> Error {
-    let text = error.to_string();
-    match text.starts_with("memory = ") && error.kind() == ErrorKind::InvalidArgument {
-        true => Error::invalid(format!("wal_{text}")),
-        false => error,
-    }
 }
 
 /// Returns whether a log has, or had, any entry.

@@ -68,6 +68,8 @@ pub(crate) struct LogOpener {
     pub(crate) number: Option<u64>,
     /// Where the owner has everything, if the log may end before that.
     pub(crate) continues: Option<Continuation>,
+    /// The name that the owner has for the setting `memory`.
+    pub(crate) memory_setting: &'static str,
 }
 
 /// A place at which a log continues that ends before it. Its owner has all entries that may be
@@ -127,7 +129,7 @@ impl LogOpener {
     }
 
     async fn create_or_recover(self) -> Result<RecoveredLog> {
-        Geometry::of(&self.config, None)?;
+        Geometry::named(&self.config, None, self.memory_setting)?;
         let lock = lock::lock(&*self.directory).await?;
         let begun = self.handle.now();
         let Some(manifest) = look(&*self.directory, self.config.allow_fallback).await? else {
@@ -139,7 +141,7 @@ impl LogOpener {
         };
         let sizes = manifest.log;
         self.check_page(sizes.page_bytes)?;
-        let geometry = Geometry::of(&self.config, Some(sizes.page_bytes))?;
+        let geometry = Geometry::named(&self.config, Some(sizes.page_bytes), self.memory_setting)?;
         // A log without entries may have no file yet, or no file any more.
         let is_empty = !manifest.commit_state().has_entries();
         let device = open_log(&*self.directory, sizes, is_empty).await?;
@@ -257,7 +259,7 @@ impl LogOpener {
     }
 
     async fn create(self, lock: Box<dyn Lock>) -> Result<RecoveredLog> {
-        let geometry = Geometry::of(&self.config, None)?;
+        let geometry = Geometry::named(&self.config, None, self.memory_setting)?;
         let device = open_device(&*self.directory, geometry.segment_bytes, true).await?;
         // A unit is at least the smallest transfer of the device.
         let unit_bytes = geometry.unit_bytes.max(device.geometry().block as usize);
