@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kvick::io::{AlignedBuf, BoxFuture, Completion, Device, DeviceOptions, Directory, Transfer};
 
@@ -10,7 +10,11 @@ use crate::wrapping::open_wrapped;
 
 /// The space of a device.
 #[derive(Clone, Debug)]
-pub struct Space(Arc<AtomicU64>);
+pub struct Space {
+    bytes: Arc<AtomicU64>,
+    /// Whether there is none for a file that does not exist.
+    refuses_files: Arc<AtomicBool>,
+}
 
 /// The space of a device that fails in place of being full.
 const BROKEN: u64 = u64::MAX;
@@ -19,13 +23,19 @@ impl Space {
     /// Returns space for this number of bytes.
     #[must_use]
     pub fn of(bytes: u64) -> Self {
-        Self(Arc::new(AtomicU64::new(bytes)))
+        Self { bytes: Arc::new(AtomicU64::new(bytes)), refuses_files: Arc::default() }
+    }
+
+    /// Refuses new files from now on. Files that exist may be written over.
+    pub fn refuse_files(&self) {
+        // Relaxed: the simulation has one thread.
+        self.refuses_files.store(true, Ordering::Relaxed);
     }
 
     /// Changes the number of bytes.
     pub fn set(&self, bytes: u64) {
         // Relaxed: the simulation has one thread.
-        self.0.store(bytes, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Lets each write fail from now on.
@@ -62,7 +72,7 @@ impl Device for CrampedDevice {
     fn write_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
         let end = offset + buf.len() as u64;
         // Relaxed: as above.
-        let (begin, space) = (&self.begin, self.space.0.load(Ordering::Relaxed));
+        let (begin, space) = (&self.begin, self.space.bytes.load(Ordering::Relaxed));
         let refusal = match begin.load(Ordering::Relaxed).checked_add(space) {
             _ if space == BROKEN => io::Error::other("the device is broken"),
             Some(most) if end > most => io::ErrorKind::StorageFull.into(),
@@ -96,10 +106,22 @@ impl Directory for CrampedDirectory {
         })
     }
 
+    fn write_file(&self, name: &str, bytes: &[u8]) -> BoxFuture<'_, io::Result<()>> {
+        let (name, bytes) = (name.to_owned(), bytes.to_vec());
+        Box::pin(async move {
+            // Relaxed: as above.
+            if self.space.refuses_files.load(Ordering::Relaxed)
+                && !self.inner.list().await?.contains(&name)
+            {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.inner.write_file(&name, &bytes).await
+        })
+    }
+
     kvick::io::forward_directory!(
         list,
         read_file,
-        write_file,
         rename,
         exchange,
         remove_file,

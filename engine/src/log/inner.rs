@@ -27,6 +27,8 @@ pub(crate) struct LogInner {
     pub(crate) appender: Appender,
     pub(crate) committer: Committer,
     pub(crate) iterators: IteratorPositions,
+    /// The end of the log as the opening has found it on the medium.
+    pub(crate) found_until: Address,
 }
 
 impl LogInner {
@@ -38,6 +40,13 @@ impl LogInner {
         }
         self.committer.wait_for_entry(address.inner()).await?;
         Ok(address)
+    }
+
+    /// Returns the end of the log that another opening would find now. The log may continue after
+    /// it, and then a manifest tells so before anything is written.
+    pub(crate) fn durable_until(&self) -> Address {
+        let committed = self.committer.committed().until();
+        if self.memory.log().flushing().is_announced() { committed } else { self.found_until }
     }
 
     /// Closes the log to new entries and commits the existing ones.

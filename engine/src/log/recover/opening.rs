@@ -148,12 +148,12 @@ impl LogOpener {
         let buffers = self.buffers(&geometry);
         let stored = StoredFiles::look(&*self.directory, sizes.segment_bytes).await?;
         let units = manifest.units();
-        let framing = Framing::new(units, sizes.salt.0);
-        let end = stored.end();
+        let (framing, end) = (Framing::new(units, sizes.salt.0), stored.end());
         let scanner = FrameScanner { framing, device: &*device, buffers: &buffers, stored };
         let saved = manifest.commit_state();
         let found = newest(&scanner, saved.clone(), self.number).await?;
         let walked_bytes = found.commit_state.until.raw() - saved.until.raw();
+        let found_until = found.commit_state.until;
         let moved = self.continues.and_then(|place| place.state(&found.commit_state, &sizes));
         let (is_moved, commit_state) = (moved.is_some(), moved.unwrap_or(found.commit_state));
         let until = units.device_offset(commit_state.until);
@@ -173,8 +173,8 @@ impl LogOpener {
         }
         let (mut published, mut is_announced) = (saved.clone(), false);
         if dropped > 0 || commit_state != saved {
-            let first = (gives_up > 0, is_moved);
-            if self.end_with((identity, &commit_state), &*device, first).await? {
+            let from = (gives_up > 0, is_moved.then_some(found_until));
+            if self.end_with((identity, &commit_state), &*device, from).await? {
                 (published, is_announced) = (commit_state.clone(), true);
             }
         }
@@ -191,9 +191,9 @@ impl LogOpener {
             dropped_bytes: dropped,
             took: self.handle.now().saturating_sub(begun),
         };
-        let life = (identity, is_announced);
         let directory = Arc::clone(&self.directory);
-        let inner = self.inner((life, geometry), (device, buffers), &commit_state)?;
+        let life = ((identity, is_announced, found_until), geometry);
+        let inner = self.inner(life, (device, buffers), &commit_state)?;
         admit_read_only(&*directory, inner.memory.log());
         last::find(&inner.view).await;
         Box::pin(copy::restore_copy(&*directory)).await;
@@ -201,22 +201,21 @@ impl LogOpener {
     }
 
     /// Makes the log on the medium end with the recovered state. Returns whether the manifest has
-    /// it.
+    /// it. A log that continues at another place was found to end at `moved_from`.
+    ///
+    /// Without space for a manifest the old one stays, and with it the entries that it needs. The
+    /// driver of the manifest publishes the state before anything is written after it.
     async fn end_with(
         &self,
         (identity, commit_state): (Identity, &CommitState),
         device: &dyn Device,
-        (gives_up, is_moved): (bool, bool),
+        (gives_up, moved_from): (bool, Option<Address>),
     ) -> Result<bool> {
         // Publish first, so that followers see it even after a power cut in between.
-        let mut is_published = gives_up && self.publish(identity, commit_state).await?;
-        if is_moved {
-            // Otherwise what is appended there would be beyond the end of the log.
-            let published = self.try_publish(identity, commit_state).await;
-            published.map_err(|failed| failed.error)?;
-            is_published = true;
-        }
-        let until = identity.sizes.units(identity.life).device_offset(commit_state.until);
+        let is_first = gives_up || moved_from.is_some();
+        let is_published = is_first && self.publish(identity, commit_state).await?;
+        let end = moved_from.filter(|_| !is_published).unwrap_or(commit_state.until);
+        let until = identity.sizes.units(identity.life).device_offset(end);
         cut(&*self.directory, device, until).await?;
         Ok(is_published || self.publish(identity, commit_state).await?)
     }
@@ -276,8 +275,8 @@ impl LogOpener {
         let buffers = self.buffers(&geometry);
         let directory = Arc::clone(&self.directory);
         // Reserve memory first: the sizes of a log without memory are never published.
-        let inner = match self.inner(((identity, true), geometry), (device, buffers), &commit_state)
-        {
+        let life = (identity, true, commit_state.until);
+        let inner = match self.inner((life, geometry), (device, buffers), &commit_state) {
             Ok(inner) => inner,
             Err(error) => {
                 lock::give_up_creation(&*directory).await;
@@ -304,7 +303,10 @@ impl LogOpener {
 
     fn inner(
         self,
-        ((Identity { sizes, life, .. }, is_announced), geometry): ((Identity, bool), Geometry),
+        ((Identity { sizes, life, .. }, is_announced, found_until), geometry): (
+            (Identity, bool, Address),
+            Geometry,
+        ),
         (device, buffers): (Arc<dyn Device>, BufPool),
         state: &CommitState,
     ) -> Result<LogInner> {
@@ -341,6 +343,7 @@ impl LogOpener {
             appender: Appender::new(frames, &self.config, state.completed),
             committer: Committer::new(Arc::clone(&memory), Arc::clone(&view)),
             iterators: IteratorPositions::new(state.iterators.clone()),
+            found_until,
             config: self.config,
             directory: self.directory,
             handle: self.handle,

@@ -202,7 +202,7 @@ impl WriteAheadLog {
     ) -> Result<Option<Address>> {
         match self.commit().await {
             Err(error) if error.is_shortage() && durability == Durability::PowerCut => {
-                let durable = self.log.committed_until().inner();
+                let durable = self.log.inner.durable_until();
                 Ok((durable < cut).then_some(durable))
             }
             committed => committed.map(|()| None),
