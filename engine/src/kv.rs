@@ -340,7 +340,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> FasterKv<K, V> {
     ///
     /// # Errors
     /// `InvalidArgument` if the store has no write-ahead log
-    /// ([`Config::durability`](crate::Config::durability)). `StorageFull` while its device is full.
+    /// ([`Config::durability`](crate::Config::durability)). `StorageFull` if its device is full,
+    /// and the checkpoint that relieves it fails, too.
     /// `Poisoned` if a write or sync of it has failed: it is unknown what survives. `Closed`.
     ///
     /// # Cancel safety

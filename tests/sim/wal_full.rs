@@ -40,9 +40,14 @@ fn config(site: &Site) -> Config {
 }
 
 async fn open(site: &Site, space: &Space) -> Store {
+    open_in(site, (space, &Space::of(FREE))).await
+}
+
+/// Opens the store, with space for its write-ahead log, and room for its other files.
+async fn open_in(site: &Site, (space, room): (&Space, &Space)) -> Store {
     FasterKv::builder(config(site))
         .runtime(site.handle.clone())
-        .directory(site.disk.directory("db"))
+        .directory(room.within(site.disk.directory("db")))
         .wal_directory(space.within(site.disk.directory("wal")))
         .seed(site.seed)
         .open_in_directory()
@@ -206,9 +211,7 @@ fn a_full_log_is_relieved_by_a_checkpoint() {
                 let from = writer.store.changes(taken.token).expect("kept").token();
                 let last = writer.last;
                 writer.go_on(&site, last + 100).await;
-                while writer.store.sync().await.is_err() {
-                    site.handle.sleep(Duration::from_millis(20)).await;
-                }
+                writer.store.sync().await.expect("a checkpoint relieves the log");
                 let mut changes = writer.store.changes(from).expect("kept");
                 let first = changes.next_durable().await.expect("sound").expect("more follow");
                 assert_eq!(number(first.kind.into_value().as_deref()), last + 1);
@@ -238,16 +241,97 @@ fn a_full_log_is_relieved_beside_older_checkpoints() {
                 writer.store.checkpoint().await.expect("there is space");
             }
             assert!(writer.fill(u64::MAX).await, "it is full at some time");
-            let mut waits = 0;
-            while writer.store.sync().await.is_err() {
-                waits += 1;
-                assert!(waits < 500, "it is full for ever: {:?}", writer.store.stats().wal);
-                site.handle.sleep(Duration::from_millis(20)).await;
-            }
+            writer.store.sync().await.expect("a checkpoint relieves the log");
             promises.lock().durable = writer.last;
         });
         let promises = promises.lock().clone();
         check_after_a_cut(seed, &site.disk, &promises);
+    });
+}
+
+/// The caller of a sync got an error, although a checkpoint made everything durable soon after.
+#[test]
+fn a_sync_waits_for_the_checkpoint_that_relieves_the_log() {
+    seeds(12, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        let promises: Shared<Promises> = Shared::default();
+        world.simulation.run(async {
+            let store = open(&site, &Space::of(ROOM)).await;
+            let mut writer = Writer::new(store, site.random(1), 0, promises.clone());
+            for _ in 0..3 {
+                assert!(writer.fill(u64::MAX).await, "it is full at some time");
+                if seed % 2 == 0 {
+                    writer.store.sync().await.expect("a checkpoint has everything");
+                } else {
+                    // A session whose last operations have no entry, too.
+                    let mut session =
+                        writer.store.session_named("worker").expect("it is new, or ended");
+                    for key in 0..5 {
+                        session.take(&(KEYS + key)).await.expect("it is absent");
+                    }
+                    session.sync().await.expect("a checkpoint has everything");
+                }
+                promises.lock().durable = writer.last;
+            }
+        });
+        let promises = promises.lock().clone();
+        check_after_a_cut(seed, &site.disk, &promises);
+    });
+}
+
+/// The checkpoint is tried first. Without space for it, too, the caller hears of the full log.
+#[test]
+fn a_sync_is_refused_if_no_checkpoint_relieves_the_log() {
+    seeds(6, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        world.simulation.run(async {
+            let (space, room) = (Space::of(ROOM), Space::of(FREE));
+            let store = open_in(&site, (&space, &room)).await;
+            let mut writer = Writer::new(store, site.random(1), 0, Shared::default());
+            room.set(0);
+            assert!(writer.fill(u64::MAX).await, "it is full at some time");
+            let refused = writer.store.sync().await.expect_err("nothing has space");
+            assert_eq!(refused.kind(), ErrorKind::StorageFull, "{refused}");
+            room.set(FREE);
+            writer.store.sync().await.expect("a checkpoint has everything");
+        });
+    });
+}
+
+/// An opening continues the log at the cut of a checkpoint, and published that first. Without a
+/// copy there is nothing that a manifest could be written over, so the store did not open.
+#[test]
+fn a_full_log_without_a_copy_of_its_manifest_opens() {
+    seeds(12, |seed| {
+        let promises: Shared<Promises> = Shared::default();
+        let (mut world, mut last) = (World::new(seed), 0);
+        for life in 0..4 {
+            let site = world.site.clone();
+            last = world.simulation.run(async {
+                let space = Space::of(ROOM);
+                if life > 0 {
+                    space.refuse_files();
+                }
+                let store = open(&site, &space).await;
+                let promised = promises.lock().clone();
+                assert_eq!(check(&store, &promised).await, last, "life {life}");
+                let mut writer = Writer::new(store, site.random(1), last, promises.clone());
+                assert!(writer.fill(u64::MAX).await, "it is full at some time");
+                space.refuse_files();
+                let directory = site.disk.directory("wal");
+                let copy = directory.remove_file("manifest.copy").await;
+                directory.sync().await.expect("a sound disk");
+                assert_eq!(copy.is_ok(), life == 0, "life {life}: {copy:?}");
+                writer.store.checkpoint().await.expect("only the log is full");
+                *promises.lock() = Promises { durable: writer.last, place: None };
+                writer.last
+            });
+            world = World::on(seed + 1, world.site.disk.crash(seed));
+        }
+        let promises = promises.lock().clone();
+        check_after_a_cut(seed, &world.site.disk, &promises);
     });
 }
 

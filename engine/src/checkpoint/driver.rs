@@ -12,12 +12,12 @@ use super::progress::{Progress, Watched};
 use super::reply::{Answer, Reply};
 use super::run::{Basis, CheckpointRun, unpublished};
 use super::schedule::{LastLook, Schedule};
-use super::{Checkpoint, CheckpointInfo, CheckpointKind, CheckpointToken};
+use super::{Checkpoint, CheckpointInfo, CheckpointKind, CheckpointToken, Durability};
 use crate::base::address::Address;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::wait::wait_until;
 use crate::statistics::{CheckpointStats, WalStats};
-use crate::store::StoreInner;
+use crate::store::{StoreInner, WriteAheadLog};
 use futures::future::{Either, select};
 use kvick_io::sync::{Mutex, MutexGuard};
 use kvick_runtime::Handle;
@@ -336,7 +336,12 @@ impl Checkpoints {
         };
         let span = tracing::info_span!(target: "kvick::checkpoint", "checkpoint", token, ?kind);
         let began = self.handle.now();
+        let is_safe =
+            kind != CheckpointKind::IndexOnly && run.plan.durability == Durability::PowerCut;
+        let relief = self.core.wal.as_ref().filter(|_| is_safe).map(WriteAheadLog::relief);
+        relief.inspect(|relief| relief.begin());
         let taken = run.take(basis).instrument(span).await;
+        relief.inspect(|relief| relief.end(taken.is_ok()));
         let error = taken.as_ref().err().cloned();
         let is_durable = kind != CheckpointKind::IndexOnly;
         if let Some(error) = error.as_ref().filter(|error| is_durable && !error.is_retryable()) {
@@ -466,7 +471,8 @@ impl Checkpoints {
         if !self.jobs.begin() {
             return;
         }
-        if self.is_outdated() {
+        let is_wanted = self.core.wal.as_ref().is_some_and(|wal| wal.relief().is_wanted());
+        if self.is_outdated() || is_wanted {
             let plan = CheckpointPlan::full(self.schedule.kind);
             if let Err(error) = self.take(plan, &Progress::default(), basis).await {
                 tracing::warn!(target: "kvick::checkpoint", %error, "a due checkpoint failed");

@@ -239,9 +239,10 @@
 //!
 //! If only the device of the [write-ahead log](crate::Config::durability) is full, the store takes
 //! a checkpoint by itself, which removes whole files of the log. Writers that were refused try
-//! again. [`wal_keep`](crate::Config::wal_keep) holds, so it must be less than the device. A log
-//! within its first file (an eighth of [`wal_size`](crate::Config::wal_size)) gets its space back
-//! by the next opening only.
+//! again; [`sync`](crate::FasterKv::sync) and durable writes that have taken effect wait for that
+//! checkpoint, which makes them durable. [`wal_keep`](crate::Config::wal_keep) holds, so it must be
+//! less than the device. A log within its first file (an eighth of
+//! [`wal_size`](crate::Config::wal_size)) gets its space back by the next opening only.
 //!
 //! A refused page is written again after pauses of up to half a second. So the first calls after
 //! space was freed may still fail, with the earlier cause. Repeat a checkpoint or commit with

@@ -16,24 +16,30 @@ impl StoreInner {
     }
 
     /// Makes every operation durable that has ended: of all sessions, or all and those of one
-    /// session, whose point the write-ahead log then has.
+    /// session, whose point the write-ahead log then has. If its device is full, a checkpoint makes
+    /// them durable.
     ///
     /// # Errors
-    /// As for [`wal`](Self::wal) and [`WriteAheadLog::commit`].
+    /// As for [`wal`](Self::wal) and [`WriteAheadLog::make_durable`].
     pub(crate) async fn sync(&self, ledger: Option<&SessionState>) -> Result<()> {
         let wal = self.wal()?;
         let Some(ledger) = ledger else {
-            return wal.commit().await;
+            return wal.make_durable(self.log.health()).await;
         };
         let point = ledger.present();
         // The last operations may have changed nothing, and have no entry.
         if let Some(id) = ledger.kept_id()
             && let Some(begins) = ledger.lacks_entry_of(&point)
         {
-            wal.append(&WalEntry::Session { id, point: point.clone(), begins }).await?;
+            let entry = WalEntry::Session { id, point: point.clone(), begins };
+            if !wal.append_or_cover(&entry, self.log.health()).await? {
+                // The checkpoint has the point.
+                ledger.note_durable(point);
+                return Ok(());
+            }
             ledger.note_logged_point(&point);
         }
-        wal.commit().await?;
+        wal.make_durable(self.log.health()).await?;
         ledger.note_durable(point);
         Ok(())
     }

@@ -46,6 +46,7 @@ mod replay;
 mod stripes;
 mod write_ahead_log;
 
+pub(crate) mod relief;
 pub(crate) use changes::{LoggedChange, LoggedChanges};
 pub(crate) use entry::KeyChange;
 pub(in crate::store) use logging::{

@@ -1,15 +1,17 @@
 //! The write-ahead log of one open store.
 
 use super::entry::WalEntry;
+use super::relief::Relief;
 use super::stripes::Stripes;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
 use crate::base::kinds::Durability;
-use crate::base::wait::wait_until;
+use crate::base::wait::{wait_either, wait_until};
 use crate::config::{ByteSize, ENTRY_HEAD};
 use crate::epoch::Guard;
 use crate::log::handle::FasterLog;
+use crate::hybrid_log::LogStatus;
 use crate::log::{LogAddress, NotAppended, Space};
 use crate::statistics::WalStats;
 use event_listener::Event;
@@ -25,6 +27,7 @@ pub(crate) struct WriteAheadLog {
     /// Notified when it is live.
     live: Event,
 }
+    relief: Relief,
 
 /// Operations append entries: every entry was repeated.
 const LIVE: u64 = u64::MAX;
@@ -38,6 +41,7 @@ impl WriteAheadLog {
             replayed: AtomicU64::new(from.raw()),
             live: Event::new(),
         }
+            relief: Relief::default(),
     }
 
     pub(crate) fn log(&self) -> &FasterLog {
@@ -201,6 +205,68 @@ impl WriteAheadLog {
         durability: Durability,
     ) -> Result<Option<Address>> {
         match self.commit().await {
+    /// Makes every change durable that was made so far: by the log, or by a checkpoint if its
+    /// device is full. `store` is the status of the log of the store.
+    ///
+    /// # Errors
+    /// `StorageFull` if that checkpoint fails, too; `Poisoned`, `Closed`.
+    pub(super) async fn make_durable(&self, store: &LogStatus) -> Result<()> {
+        let end = self.log.tail_address();
+        match self.commit().await {
+            Err(shortage) if shortage.is_shortage() => {
+                let is_durable = || self.log.committed_until() >= end;
+                self.relieved(shortage, (store, is_durable)).await.map(drop)
+            }
+            committed => committed,
+        }
+    }
+
+    /// Appends an entry, or waits for a checkpoint that has what it tells. Returns whether it was
+    /// appended.
+    ///
+    /// # Errors
+    /// As for [`make_durable`](Self::make_durable).
+    pub(super) async fn append_or_cover(
+        &self,
+        entry: &WalEntry<'_>,
+        store: &LogStatus,
+    ) -> Result<bool> {
+        loop {
+            match self.append(entry).await {
+                Err(shortage) if shortage.is_shortage() => {
+                    if self.relieved(shortage, (store, || !self.is_full())).await? {
+                        return Ok(false);
+                    }
+                }
+                appended => return appended.map(|()| true),
+            }
+        }
+    }
+
+    /// Waits until a checkpoint that begins after this call has everything before it, or until
+    /// `is_over`. Returns whether there is such a checkpoint.
+    async fn relieved(
+        &self,
+        shortage: Error,
+        (store, is_over): (&LogStatus, impl Fn() -> bool),
+    ) -> Result<bool> {
+        let request = self.relief.request();
+        let health = self.log.inner.memory.health();
+        let changed = self.log.inner.view.range().changed();
+        let events = [self.relief.ended(), changed, health.changed(), store.changed()];
+        wait_either(events, || match self.relief.outcome(request) {
+            Some(true) => Some(Ok(true)),
+            _ if is_over() => Some(Ok(false)),
+            Some(false) => Some(Err(shortage.clone())),
+            None => health.check_write().and_then(|()| store.check_write()).err().map(Err),
+        })
+        .await
+    }
+
+    pub(crate) fn relief(&self) -> &Relief {
+        &self.relief
+    }
+
             Err(error) if error.is_shortage() && durability == Durability::PowerCut => {
                 let durable = self.log.inner.durable_until();
                 Ok((durable < cut).then_some(durable))
