@@ -75,3 +75,4 @@ mod wal_full;
 mod wal_refusals;
 mod weak_checkpoints;
 mod workload;
+mod whole_batches;

@@ -5,6 +5,7 @@ use crate::store::TableInner;
 use crate::store::context::ExecutionContext;
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::sessions::state::SessionState;
+use kvick_runtime::Handle;
 use std::fmt;
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub struct Owned {
     table: Arc<TableInner>,
     seat: ExecutionContext,
     ledger: Arc<SessionState>,
-    _lifecycle: Arc<StoreLifecycle>,
+    lifecycle: Arc<StoreLifecycle>,
 }
 
 /// The place of a [`TableSession`](super::TableSession), which works in the seat of another
@@ -57,7 +58,12 @@ impl Owned {
         (seat, ledger): (ExecutionContext, Arc<SessionState>),
         lifecycle: Arc<StoreLifecycle>,
     ) -> Self {
-        Self { table, seat, ledger, _lifecycle: lifecycle }
+        Self { table, seat, ledger, lifecycle }
+    }
+
+    /// Returns the table, and the runtime of the store, for work that outlives an operation.
+    pub(super) fn shared(&self) -> (Arc<TableInner>, Handle) {
+        (Arc::clone(&self.table), self.lifecycle.checkpoints.handle().clone())
     }
 }
 

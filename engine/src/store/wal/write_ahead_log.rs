@@ -3,6 +3,7 @@
 use super::entry::WalEntry;
 use super::relief::Relief;
 use super::stripes::Stripes;
+use super::unlogged::Unlogged;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
@@ -10,8 +11,8 @@ use crate::base::kinds::Durability;
 use crate::base::wait::{wait_either, wait_until};
 use crate::config::{ByteSize, ENTRY_HEAD};
 use crate::epoch::Guard;
-use crate::log::handle::FasterLog;
 use crate::hybrid_log::LogStatus;
+use crate::log::handle::FasterLog;
 use crate::log::{LogAddress, NotAppended, Space};
 use crate::statistics::WalStats;
 use event_listener::Event;
@@ -26,8 +27,8 @@ pub(crate) struct WriteAheadLog {
     replayed: AtomicU64,
     /// Notified when it is live.
     live: Event,
-}
     relief: Relief,
+}
 
 /// Operations append entries: every entry was repeated.
 const LIVE: u64 = u64::MAX;
@@ -40,8 +41,8 @@ impl WriteAheadLog {
             stripes: Stripes::new(),
             replayed: AtomicU64::new(from.raw()),
             live: Event::new(),
-        }
             relief: Relief::default(),
+        }
     }
 
     pub(crate) fn log(&self) -> &FasterLog {
@@ -57,18 +58,20 @@ impl WriteAheadLog {
     /// Makes a change of a key, and writes its entry.
     ///
     /// # Errors
-    /// Why there is no space for the entry. Then nothing was changed.
+    /// Why there is no space for the entry, or that a batch holds the key. Then nothing was
+    /// changed.
     pub(super) fn log_change<T>(
         &self,
         hash: KeyHash,
         entry: &WalEntry<'_>,
         guard: &Guard<'_>,
         (change, took_effect): (impl FnOnce() -> T, impl FnOnce(&T) -> bool),
-    ) -> Result<T, NotAppended> {
-        let mut stripe = self.stripes.lock(hash);
+    ) -> Result<T, Unlogged> {
+        let mut stripe = self.stripes.lock(hash).ok_or(Unlogged::Held(hash))?;
         let buffer = stripe.buffer();
         entry.encode(buffer);
-        let space = self.log.inner.appender.reserve(buffer.len(), guard)?;
+        let space = self.log.inner.appender.reserve(buffer.len(), guard);
+        let space = space.map_err(Unlogged::NotAppended)?;
         let changed = change();
         if took_effect(&changed) {
             space.fill(buffer);
@@ -76,8 +79,8 @@ impl WriteAheadLog {
         Ok(changed)
     }
 
-    /// Writes an entry that changes no key.
-    pub(super) fn log_entry(
+    /// Writes an entry whose changes follow, or that changes no key.
+    pub(in crate::store) fn log_entry(
         &self,
         entry: &WalEntry<'_>,
         guard: &Guard<'_>,
@@ -85,6 +88,15 @@ impl WriteAheadLog {
         let bytes = entry.to_bytes();
         self.log.inner.appender.reserve(bytes.len(), guard)?.fill(&bytes);
         Ok(())
+    }
+
+    /// Waits until no batch holds the key with this hash.
+    pub(in crate::store) async fn released(&self, hash: KeyHash) {
+        self.stripes.released(hash).await;
+    }
+
+    pub(super) fn stripes(&self) -> &Stripes {
+        &self.stripes
     }
 
     /// Waits until there is space for an entry.
@@ -193,18 +205,6 @@ impl WriteAheadLog {
         self.log.commit().await.map(drop)
     }
 
-    /// Makes the entries below `cut` durable, which a checkpoint has. If the device is full, a
-    /// checkpoint that survives power cuts stands for them: returns the end of those that are
-    /// durable.
-    ///
-    /// # Errors
-    /// As for [`commit`](Self::commit), except for a full device below such a checkpoint.
-    pub(crate) async fn commit_below(
-        &self,
-        cut: Address,
-        durability: Durability,
-    ) -> Result<Option<Address>> {
-        match self.commit().await {
     /// Makes every change durable that was made so far: by the log, or by a checkpoint if its
     /// device is full. `store` is the status of the log of the store.
     ///
@@ -267,6 +267,18 @@ impl WriteAheadLog {
         &self.relief
     }
 
+    /// Makes the entries below `cut` durable, which a checkpoint has. If the device is full, a
+    /// checkpoint that survives power cuts stands for them: returns the end of those that are
+    /// durable.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit), except for a full device below such a checkpoint.
+    pub(crate) async fn commit_below(
+        &self,
+        cut: Address,
+        durability: Durability,
+    ) -> Result<Option<Address>> {
+        match self.commit().await {
             Err(error) if error.is_shortage() && durability == Durability::PowerCut => {
                 let durable = self.log.inner.durable_until();
                 Ok((durable < cut).then_some(durable))
