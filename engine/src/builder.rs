@@ -1,11 +1,12 @@
 //! Opens a store with custom components.
 
+mod leaving;
 mod read_only;
 mod reading;
 mod replacing;
 
 use crate::backup::prepare_replacement;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::wall_clock::WallClock;
 use crate::checkpoint::{Token, maintain};
 use crate::codec::{Key, Value};
@@ -150,6 +151,8 @@ struct Places {
     store: Arc<dyn Directory>,
     /// The directory of the write-ahead log, if the store shall have one.
     wal: Option<Arc<dyn Directory>>,
+    /// The directory in which it may have one that it shall not have.
+    left: Option<Arc<dyn Directory>>,
 }
 
 impl<S> Builder<S> {
@@ -293,12 +296,14 @@ impl<S> Builder<S> {
 
     /// Returns the directories of a store in `path`, or those that were set.
     fn places_of(&self, path: &Path) -> Result<Places> {
-        Ok(Places { store: self.directory_of(path)?, wal: self.wal_directory_of(Some(path))? })
+        let (store, path) = (self.directory_of(path)?, Some(path));
+        Ok(Places { store, wal: self.wal_directory_of(path)?, left: self.left_directory_of(path)? })
     }
 
     /// Returns the directories that were set.
     fn given_places(&self) -> Result<Places> {
-        Ok(Places { store: self.given_directory()?, wal: self.wal_directory_of(None)? })
+        let (store, wal) = (self.given_directory()?, self.wal_directory_of(None)?);
+        Ok(Places { store, wal, left: self.left_directory_of(None)? })
     }
 
     /// Returns the directory of `path`, or the directory that was set.
@@ -313,26 +318,6 @@ impl<S> Builder<S> {
         self.surroundings.directory(path, (backend, "store"), io)
     }
 
-    /// Returns the directory of the write-ahead log, if the store shall have one. `path` is that of
-    /// the store, unless a directory was set for it.
-    fn wal_directory_of(&self, path: Option<&Path>) -> Result<Option<Arc<dyn Directory>>> {
-        let config = &self.config;
-        if !config.has_wal() {
-            return Ok(None);
-        }
-        if self.wal_directory.is_some() {
-            return Ok(self.wal_directory.clone());
-        }
-        let path = config.wal_directory.clone().or_else(|| Some(path?.join("wal")));
-        let Some(path) = path.filter(|_| self.surroundings.directory.is_none()) else {
-            return Err(Error::invalid(
-                "durability = wal: a store in a given directory needs `wal_directory(..)`, too",
-            ));
-        };
-        let io = || config.backend.io_config(config);
-        self.surroundings.directory(&path, (&config.backend, "write-ahead log"), io).map(Some)
-    }
-
     /// Returns the directory that was set. A cache that keeps nothing on a device needs none.
     fn given_directory(&self) -> Result<Arc<dyn Directory>> {
         if self.config.is_in_memory() {
@@ -342,7 +327,7 @@ impl<S> Builder<S> {
     }
 
     /// Returns the opening of these directories with these settings.
-    fn opening(self, Places { store, wal }: Places) -> Result<Opening> {
+    fn opening(self, Places { store, wal, left: _ }: Places) -> Result<Opening> {
         let drawn = || RandomState::new().hash_one("kvick");
         let (seed, life) = (self.seed.unwrap_or_else(drawn), self.seed.unwrap_or_else(drawn));
         Ok(Opening {
@@ -362,12 +347,6 @@ impl<S> Builder<S> {
             is_lean: false,
             on_progress: self.on_progress.map(Arc::new),
         })
-    }
-
-    /// Opens the store, with these types if it has one table.
-    async fn open_in(mut self, places: Places, types: Option<&TypeNames>) -> Result<Database> {
-        let backup = self.backup.take().map(|place| place.open(&self.config)).transpose()?;
-        launch(self.opening(places)?, types, backup).await
     }
 }
 

@@ -315,6 +315,33 @@ fn a_store_may_get_the_log_later() {
     });
 }
 
+/// An opening without the log was refused, although a checkpoint can have all that the log has.
+#[test]
+fn a_store_may_leave_the_log() {
+    block_on(async {
+        let place = Place::default();
+        let without = config().with_durability(DurableBy::Checkpoint);
+        for round in 0..3_u8 {
+            let store = place.open(config()).await.expect("opens");
+            store.upsert(&u64::from(round), &[round]).durable().await.expect("durable");
+            drop(store);
+            let store = place.open(without.clone()).await.expect("opens");
+            assert_eq!(place.wal.list().await.expect("listed"), ["lock"], "the log is gone");
+            assert!(store.stats().wal.is_none());
+            store.upsert(&100, &[round]).await.expect("written");
+            store.checkpoint().await.expect("taken");
+            store.close().await.expect("closes");
+            let store = place.open(without.clone()).await.expect("opens");
+            for key in 0..=round {
+                let value = store.read(&u64::from(key)).await.expect("read");
+                assert_eq!(value.as_deref(), Some(&[key][..]));
+            }
+            assert_eq!(store.read(&100).await.expect("read").as_deref(), Some(&[round][..]));
+            store.close().await.expect("closes");
+        }
+    });
+}
+
 #[test]
 fn expiries_come_back() {
     block_on(async {

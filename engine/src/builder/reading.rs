@@ -21,6 +21,6 @@ impl<S> Builder<S> {
             (None, Some(path)) => Arc::new(directory_of(path, &self.config)?),
             _ => Arc::new(ReadOnly::new(self.surroundings.given_directory()?)),
         };
-        Ok(self.opening(Places { store: directory, wal: None })?.for_reader())
+        Ok(self.opening(Places { store: directory, wal: None, left: None })?.for_reader())
     }
 }

@@ -155,8 +155,10 @@
 //!   [`disk`](crate::Config::disk).
 //! * Reads see changes that are not durable yet.
 //! * The log is in `wal` in the directory of the store, or in
-//!   [`wal_directory`](crate::Config::wal_directory). It belongs to the store: an opening without
-//!   it fails. Recovery of a checkpoint by its token gives up all operations after that checkpoint,
+//!   [`wal_directory`](crate::Config::wal_directory). It belongs to the store: an opening that does
+//!   not find it fails. An opening with `durability = "checkpoint"` leaves the log: it repeats its
+//!   changes, takes a checkpoint, and deletes the log. A store may get a log again later. Recovery
+//!   of a checkpoint by its token gives up all operations after that checkpoint,
 //!   for ever. A [backup](super::formats#backup) has no log, and needs none.
 //! * A compaction with a closure, and the expiry of keys, are no changes of a key. They happen
 //!   again after a crash.

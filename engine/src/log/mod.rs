@@ -86,3 +86,4 @@ pub(crate) use self::append::space::{NotAppended, Space};
 pub(crate) use self::builder::{SharedLog, open_on};
 pub(crate) use self::commit::manifest::Manifest as LogManifest;
 pub(crate) use self::recover::opening::{Continuation, Renews};
+pub(crate) use self::recover::removal::remove;

@@ -65,6 +65,7 @@ pub(crate) use repeat::repeat_logged;
 pub(crate) use report::{RecoveryPhase, RecoveryProgress, RecoveryReport};
 pub(crate) use show::show;
 pub(crate) use types::TypeNames;
+pub(crate) use wal::{has_wal, remove_left_wal};
 
 use crate::base::error::{Error, Result};
 use crate::base::wall_clock::WallClock;

@@ -9,8 +9,10 @@ use crate::config::Config;
 use crate::epoch::Epoch;
 use crate::log::handle::FasterLog;
 use crate::log::{self, Continuation, Renews, SharedLog};
+use crate::manifest::read::read_sound_manifest;
 use crate::opening::ending::Maintenance;
 use crate::store::WriteAheadLog;
+use kvick_io::Directory;
 
 /// The open write-ahead log of a store.
 pub(super) struct OpenedWal {
@@ -40,9 +42,13 @@ impl Opening {
             if manifest.wal().is_some() && !is_rewound {
                 return Err(unwanted());
             }
-            manifest.set_wal(None);
+            manifest.leave_wal();
             return Ok(None);
         };
+        if let Some(left) = manifest.wal_left() {
+            // One that the store has left before has nothing that it needs.
+            log::remove(&*directory, left).await?;
+        }
         let place = directory.describe();
         let salt = self.life.rotate_left(13) ^ 0x6b76_6963_6b77_616c;
         let around = (directory, self.handle.clone());
@@ -96,6 +102,26 @@ impl Opening {
     }
 }
 
+/// Returns whether the store in a directory has a write-ahead log.
+///
+/// # Errors
+/// Those of reading its manifest. A damaged manifest has none here, since an opening reports it.
+pub(crate) async fn has_wal(directory: &dyn Directory) -> Result<bool> {
+    let manifest = read_sound_manifest::<Manifest>(directory).await?;
+    Ok(manifest.is_some_and(|manifest| manifest.wal().is_some()))
+}
+
+/// Deletes the write-ahead log that a store has left, if it is in this directory. Otherwise, or
+/// after an error, a later opening does that.
+pub(crate) async fn remove_left_wal(checkpoints: &Checkpoints, directory: &dyn Directory) {
+    let salt = checkpoints.checkpoint_files().manifest().wal_left();
+    if let Some(salt) = salt
+        && let Err(error) = log::remove(directory, salt).await
+    {
+        tracing::warn!(%error, "the write-ahead log that the store has left was not deleted");
+    }
+}
+
 /// Returns the settings of the write-ahead log.
 fn wal_config(config: &Config) -> log::Config {
     log::Config::default()
@@ -131,7 +157,7 @@ fn check_range(log: &FasterLog, from: Address, place: &str) -> Result<()> {
 fn unwanted() -> Error {
     Error::invalid(
         "durability = checkpoint: the store has a write-ahead log, whose operations would be \
-         lost; open it with `durability = \"wal\"`, or give up the operations after a checkpoint \
+         lost; name its directory (`wal_directory`), or give up the operations after a checkpoint \
          by recovering that one by its token",
     )
 }

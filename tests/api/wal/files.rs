@@ -2,10 +2,10 @@
 
 use super::{Place, config, ended};
 use futures::StreamExt;
-use kvick::config::{ByteSize, DurableBy};
+use kvick::config::ByteSize;
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::block_on;
-use kvick::{ErrorKind, FasterKv, FasterLog, log};
+use kvick::{Config, ErrorKind, FasterKv, FasterLog, log};
 use std::sync::Arc;
 
 /// The second store repeated the changes of the first.
@@ -132,8 +132,12 @@ fn the_log_must_be_that_of_the_store() {
             store.upsert(&1, b"one").await.expect("written");
             store.close().await.expect("closes");
         }
-        let without = place.open(config().with_durability(DurableBy::Checkpoint)).await;
-        assert_eq!(without.expect_err("it has one").kind(), ErrorKind::InvalidArgument);
+        let without = FasterKv::<u64, [u8]>::builder(Config::default())
+            .directory(Arc::new(place.store.clone()))
+            .open_in_directory()
+            .await;
+        let error = without.expect_err("it is not known where the log is");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
         let mixed = Place { store: place.store.clone(), wal: other.wal.clone() };
         let error = mixed.open(config()).await.expect_err("of another store");
         assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");

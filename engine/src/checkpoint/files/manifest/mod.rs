@@ -64,6 +64,9 @@ pub(crate) struct Manifest {
     /// The salt of the write-ahead log, which tells it from all others, in a store that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wal: Option<Hex>,
+    /// The salt of a write-ahead log that the store has left, whose files go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wal_left: Option<Hex>,
     /// The address of the write-ahead log below which it has changes that were given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wal_rewound: Option<u64>,
@@ -111,6 +114,7 @@ impl Manifest {
             contents: 0,
             store,
             wal: None,
+            wal_left: None,
             wal_rewound: None,
             wal_rewinds: 0,
             wal_discards: 0,
@@ -203,6 +207,7 @@ impl Manifest {
         only.checkpoints.retain(|record| record.token == token);
         only.checkpoints.iter_mut().for_each(|record| record.durability = Durability::PowerCut);
         only.set_wal(None);
+        only.wal_left = None;
         only.set_contents(0);
         only.passed_over.clear();
         only.drop_images_of_none();
@@ -226,6 +231,7 @@ impl Manifest {
         assert_eq!(self.checkpoints.len(), 1, "a manifest of this checkpoint alone");
         self.set_contents(number);
         self.set_wal(before.wal());
+        self.wal_left = before.wal_left;
         (self.wal_rewinds, self.wal_discards) = (before.wal_rewinds, before.wal_discards);
         if self.store.has_expiry() {
             self.clock = self.clock.max(before.clock);
@@ -243,6 +249,17 @@ impl Manifest {
     /// Returns the salt of the write-ahead log.
     pub(crate) fn wal(&self) -> Option<u64> {
         self.wal.map(|salt| salt.0)
+    }
+
+    /// Returns the salt of a write-ahead log that the store has left. Its files may still be there.
+    pub(crate) fn wal_left(&self) -> Option<u64> {
+        self.wal_left.map(|salt| salt.0)
+    }
+
+    /// Leaves the write-ahead log, if there is one. The checkpoints have no place in it any more.
+    pub(crate) fn leave_wal(&mut self) {
+        self.wal_left = self.wal.or(self.wal_left);
+        self.set_wal(None);
     }
 
     /// Sets the write-ahead log. The checkpoints are older than it.

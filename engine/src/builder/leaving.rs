@@ -1,0 +1,113 @@
+//! The directory of the write-ahead log, and the opening of a store without the log that it has
+//! had.
+//!
+//! 1. The store is opened with the log, which repeats its changes, and takes a checkpoint.
+//! 2. It is closed, and opened at this checkpoint without the log. The manifest names the log as
+//!    one
+//!    that was left.
+//! 3. The files of the log are deleted, the manifest of the log last.
+//!
+//! A crash before 2 leaves a store with a log, and after it one without. An opening of either kind
+//! repeats 3 for as long as the manifest of the log is there.
+
+use super::{Builder, Places, launch};
+use crate::base::error::{Error, Result};
+use crate::checkpoint::Token;
+use crate::config::DurableBy;
+use crate::database::Database;
+use crate::recovery::{Opening, TypeNames, has_wal, remove_left_wal};
+use kvick_io::Directory;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+impl<S> Builder<S> {
+    /// Returns the directory of the write-ahead log, if the store shall have one. `path` is that of
+    /// the store, unless a directory was set for it.
+    pub(super) fn wal_directory_of(
+        &self,
+        path: Option<&Path>,
+    ) -> Result<Option<Arc<dyn Directory>>> {
+        let config = &self.config;
+        if !config.has_wal() {
+            return Ok(None);
+        }
+        if self.wal_directory.is_some() {
+            return Ok(self.wal_directory.clone());
+        }
+        let path = config.wal_directory.clone().or_else(|| Some(path?.join("wal")));
+        let Some(path) = path.filter(|_| self.surroundings.directory.is_none()) else {
+            return Err(Error::invalid(
+                "durability = wal: a store in a given directory needs `wal_directory(..)`, too",
+            ));
+        };
+        let io = || config.backend.io_config(config);
+        self.surroundings.directory(&path, (&config.backend, "write-ahead log"), io).map(Some)
+    }
+
+    /// Returns the directory in which the store may have a write-ahead log that it shall not have.
+    pub(super) fn left_directory_of(
+        &self,
+        path: Option<&Path>,
+    ) -> Result<Option<Arc<dyn Directory>>> {
+        let config = &self.config;
+        if config.has_wal() || config.is_in_memory() {
+            return Ok(None);
+        }
+        if self.wal_directory.is_some() {
+            return Ok(self.wal_directory.clone());
+        }
+        let path = config.wal_directory.clone().or_else(|| Some(path?.join("wal")));
+        let is_there = |path: &PathBuf| self.surroundings.directory.is_none() && path.is_dir();
+        let Some(path) = path.filter(is_there) else {
+            return Ok(None);
+        };
+        let io = || config.backend.io_config(config);
+        self.surroundings.directory(&path, (&config.backend, "write-ahead log"), io).map(Some)
+    }
+
+    /// Opens the store, with these types if it has one table.
+    pub(super) async fn open_in(
+        mut self,
+        places: Places,
+        types: Option<&TypeNames>,
+    ) -> Result<Database> {
+        let backup = self.backup.take().map(|place| place.open(&self.config)).transpose()?;
+        let left = places.left.clone();
+        let mut opening = self.opening(places)?;
+        if let (Some(left), None) = (&left, &backup) {
+            checkpoint_changes(&mut opening, types, left).await?;
+        }
+        let database = launch(opening, types, backup).await?;
+        if let Some(left) = left {
+            remove_left_wal(&database.lifecycle().checkpoints, &*left).await;
+        }
+        Ok(database)
+    }
+}
+
+/// Takes a checkpoint of a store with a write-ahead log in `left`, for an opening without the log.
+/// Then that is one of the checkpoint. Does nothing for a store without such a log, and for an
+/// opening of a given checkpoint, which gives up the changes after it.
+///
+/// # Errors
+/// Those of an opening with the log, of a checkpoint and of closing.
+pub(super) async fn checkpoint_changes(
+    opening: &mut Opening,
+    types: Option<&TypeNames>,
+    left: &Arc<dyn Directory>,
+) -> Result<()> {
+    if opening.token.is_some() || !has_wal(&*opening.directory).await? {
+        return Ok(());
+    }
+    let mut first = opening.again();
+    first.config = first.config.with_durability(DurableBy::Wal);
+    first.wal_directory = Some(Arc::clone(left));
+    let database = Box::pin(launch(first, types, None)).await?;
+    let taken = database.checkpoint().await;
+    database.close().await?;
+    let Token(token) = taken?.token;
+    opening.token = Some(token);
+    // Sessions of two openings have different identities.
+    opening.life = opening.life.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    Ok(())
+}
