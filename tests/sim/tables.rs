@@ -16,7 +16,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use kvick::config::ByteSize;
+use kvick::config::{ByteSize, DurableBy};
 use kvick::io::sim::{Random, SimDisk, SimOptions};
 use kvick::runtime::Simulation;
 use kvick::stats::Condition;
@@ -109,15 +109,33 @@ fn clock(site: &Site) -> impl Fn() -> SystemTime + Send + Sync + 'static {
 async fn open(site: &Site, config: Config) -> Database {
     let builder = Database::builder(config).runtime(site.handle.clone()).clock(clock(site));
     let builder = builder.directory(site.disk.directory("db")).seed(site.seed);
+    let builder = builder.wal_directory(site.disk.directory("wal"));
     builder.open_in_directory().await.expect("the database opens")
 }
 
 #[test]
 fn tables_survive_power_cuts() {
+    power_cuts(10, |config, _random| config);
+}
+
+/// With a write-ahead log, which has changes of all tables and their expiries.
+#[test]
+fn logged_tables_survive_power_cuts() {
+    power_cuts(6, |config, random| {
+        let every = random.chance(0.5).then_some(Duration::from_millis(1));
+        config
+            .with_durability(DurableBy::Wal)
+            .with_wal_memory(ByteSize::kib(256))
+            .with_wal_size(ByteSize::kib(16 + random.below(64)))
+            .with_commit_every(every)
+    });
+}
+
+fn power_cuts(count: u64, durable: impl Fn(Config, &mut Random) -> Config) {
     let seen = Shared::new([0; 3]);
-    seeds(10, |seed| {
+    seeds(count, |seed| {
         let mut random = Random::new(seed ^ 0x7ab1);
-        let config = config(&mut random);
+        let config = durable(config(&mut random), &mut random);
         let options = SimOptions { write_once: vec!["log.".to_owned()], ..SimOptions::default() };
         let disk = SimDisk::new(seed, options);
         let mut image = Image { disk, acknowledged: Known::default() };
@@ -205,6 +223,7 @@ async fn verify(database: &Database, known: &mut Known) {
 }
 
 async fn live(site: &Site, config: Config, known: &Shared<Known>, mut random: Random) {
+    let is_logged = config.durability == DurableBy::Wal;
     let database = open(site, config).await;
     let mut at_first = known.lock().clone();
     verify(&database, &mut at_first).await;
@@ -239,6 +258,10 @@ async fn live(site: &Site, config: Config, known: &Shared<Known>, mut random: Ra
                 }
             }
             10..13 => rename_or_drop(&database, known, &mut random).await,
+            13..17 if is_logged => {
+                session.sync().await.expect("a sound disk");
+                known.lock().acknowledged.1 = session.serial();
+            }
             _ => operate(&database, known, &mut session, &mut random).await,
         }
     }
