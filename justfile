@@ -141,6 +141,10 @@ logbench *args:
 logversus *args:
     cd benches/versus && cargo run --release --no-default-features --features log --bin log -- {{args}}
 
+# Durable writes beside redb and fjall: just durableversus --tasks 1,64 --path /var/tmp
+durableversus *args:
+    cd benches/versus && cargo run --release --no-default-features --features durable --bin durable -- {{args}}
+
 # A cache beside moka: just cacheversus --value 8
 cacheversus *args:
     cd benches/versus && cargo run --release --no-default-features --features cache --bin cache -- {{args}}
