@@ -122,7 +122,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Session<K, V> {
     /// `InvalidArgument` for a key, value or offset that is too long; for a batch of more than 1
     /// MiB, or of more than the write-ahead log takes at once; or if an earlier operation of the
     /// session is undone. As for [`upsert`](Self::upsert), if there is no space. Then nothing has
-    /// changed. After `Poisoned` and `Closed` it is unknown whether the batch is recovered.
+    /// changed. After `Poisoned` and `Closed`, and after an error of the commit that a durable
+    /// session waits for, it is unknown whether the batch is recovered.
     ///
     /// # Cancel safety
     /// All of the batch takes effect, or nothing of it. It is not known which; the

@@ -19,7 +19,7 @@ use kvick_runtime::Handle;
 use std::sync::Arc;
 
 /// Makes the changes in `bytes` as one batch of the session of `access`, with its new offset.
-/// Waits until they have taken effect in memory.
+/// Waits until they have taken effect, and are durable if the session waits for that.
 ///
 /// # Errors
 /// `InvalidArgument` for a batch or an offset that is too long, or if an earlier operation of the
@@ -40,15 +40,19 @@ pub(crate) async fn write_whole(
     // The same poll in which it has begun.
     let (open, held) = begun.expect("an operation that has ended well has begun it");
     let (ended, end) = oneshot::channel();
-    let (table, runtime) = (Arc::clone(table), handle.clone());
+    let (applied_to, runtime) = (Arc::clone(table), handle.clone());
     let applying = async move {
-        let applied = apply(&table, &bytes, &runtime).await;
+        let applied = apply(&applied_to, &bytes, &runtime).await;
         drop((held, open));
         // The caller may have gone.
         ended.send(applied).ok();
     };
     handle.spawn("kvick-batch", applying).detach();
-    end.await.unwrap_or_else(|_ended| Err(Error::closed()))
+    end.await.unwrap_or_else(|_ended| Err(Error::closed()))?;
+    if access.acknowledges_durably() {
+        table.store().sync(Some(&ledger)).await?;
+    }
+    Ok(())
 }
 
 /// The attempt that begins a batch.
