@@ -23,7 +23,7 @@ type Store = FasterKv<u64, [u8]>;
 
 const SESSIONS: u64 = 3;
 const KEYS: u64 = 8;
-const SHARED: u64 = 3;
+const SHARED: u64 = 2;
 const BATCHES: u64 = 20;
 /// The chances of an image at an I/O, for each life.
 const CHANCES: [f64; 3] = [0.02, 0.004, 0.0];
@@ -40,7 +40,8 @@ struct Mode {
 type Promises = BTreeMap<u64, u64>;
 
 fn config(site: &Site, mode: Mode) -> Config {
-    let config = two_pages().with_memory(ByteSize::kib(256)).with_checkpoint_on_close(false);
+    // So few pages that the changes of a batch wait for the device.
+    let config = two_pages().with_checkpoint_on_close(false);
     if !mode.is_logged {
         return config;
     }
@@ -115,7 +116,7 @@ async fn work(
     let first = number_of(&session);
     for number in first + 1..=first + BATCHES {
         write(&mut session, mode, seed, [own, number]).await;
-        if random.chance(0.1) {
+        if random.chance(0.5) {
             // Ordinary changes of keys of batches.
             store.upsert(&(1000 + random.below(SHARED)), &[9; 16]).await.expect("there is space");
         }

@@ -66,7 +66,14 @@ pub(crate) enum WalEntry<'e> {
     /// counts.
     Session { id: SessionId, point: CommitPoint, begins: bool },
     /// All changes of a batch, and the state of its session after it.
-    Batch { table: TableNumber, id: SessionId, point: CommitPoint, begins: bool, changes: &'e [u8] },
+    Batch {
+        table: TableNumber,
+        id: SessionId,
+        point: CommitPoint,
+        begins: bool,
+        /// In the form of [`BatchChanges`].
+        changes: &'e [u8],
+    },
 }
 
 impl<'e> WalEntry<'e> {
