@@ -11,10 +11,11 @@ use futures::future::{Either, select};
 use kvick::config::ByteSize;
 use kvick::{ErrorKind, FasterKv};
 use tests::gauge::Gauge;
-use tests::simulated::{Site, World, two_pages};
+use tests::simulated::{Site, World, seeds, two_pages};
 
 const VALUE: [u8; 200] = [7; 200];
 const DISK: ByteSize = ByteSize::kib(2304);
+const TASKS: u64 = 3;
 
 async fn open(site: &Site) -> FasterKv<u64, [u8]> {
     let config = two_pages().with_segment_size(ByteSize::kib(8)).with_keep_checkpoints(2);
@@ -109,6 +110,35 @@ fn a_full_store_is_cleared_beside_writers() {
         store.close().await.expect("closes");
     });
     gauge.check(DISK);
+}
+
+/// Other deletions take the last pages for tombstones while the removal waits for the frame of one.
+/// It waited on for compaction then, which waited for its scan.
+#[test]
+fn a_full_store_is_cleared_beside_deletions() {
+    seeds(12, |seed| {
+        let (simulation, site, gauge) = Gauge::world(seed);
+        simulation.run(async {
+            let store = open(&site).await;
+            let end = fill(&store, 0).await;
+            let deletions = (0..TASKS).map(|number| {
+                let store = store.clone();
+                site.handle.spawn("deletions", async move {
+                    for key in (end / 3..end).filter(|key| key % TASKS == number) {
+                        store.delete(&key).await.expect("there is space after a while");
+                    }
+                })
+            });
+            let deletions: Vec<_> = deletions.collect();
+            store.clear().await.expect("a removal makes its space");
+            for task in deletions {
+                task.await.expect("the task ends well");
+            }
+            assert_eq!(store.count().await.expect("a sound disk"), 0);
+            store.close().await.expect("closes");
+        });
+        gauge.check(DISK);
+    });
 }
 
 /// The task holds another scan, so the removal would wait for itself.

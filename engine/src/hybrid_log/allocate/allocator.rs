@@ -194,19 +194,24 @@ impl<'l> Allocator<'l> {
         Quota { parts: self.parts, state: &self.state.quota }
     }
 
-    /// Returns whether only compaction can make room: the limits have no page for the record.
-    pub(crate) fn is_beyond_limits(self, room: Room) -> bool {
-        let tail = &self.parts.tail;
-        let is_admitted = tail.limits().admit(room.claim, tail.page() + 1);
-        !tail.has_room(room.bytes(), room.claim) && !is_admitted
-    }
-
     /// Waits until a record that needs `room` can be appended. Fails if it never can be.
     ///
     /// # Errors
     /// `StorageFull` while the device accepts no page, and if compaction makes no space within the
     /// limits; the error of compaction; `AddressesExhausted`, `Poisoned`, `Closed`.
     pub(crate) async fn wait_for_space(self, room: Room) -> Result<()> {
+        while !self.wait_within_limits(room).await? {
+            self.wait_for_limit(room).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a frame until a record that needs `room` can be appended, or only compaction can
+    /// make room, since the limits have no page for the record. Returns whether there is room.
+    ///
+    /// # Errors
+    /// `StorageFull` while the device accepts no page; `AddressesExhausted`, `Poisoned`, `Closed`.
+    pub(crate) async fn wait_within_limits(self, room: Room) -> Result<bool> {
         let (need, bytes) = (Need::page(room.claim), room.bytes());
         let capacity = self.parts.file.units().page_capacity();
         assert!(bytes <= capacity, "a wait for {bytes} bytes in pages of {capacity} would not end");
@@ -214,14 +219,13 @@ impl<'l> Allocator<'l> {
             let told = listen([&self.parts.requests.events.page_free, self.parts.health.changed()]);
             let next = self.parts.tail.page() + 1;
             if self.has_room(room) {
-                return Ok(());
+                return Ok(true);
             }
             self.check_room(need)?;
-            if self.parts.tail.limits().admit(room.claim, next) {
-                self.page_is_freed(next, told).await;
-            } else {
-                self.wait_for_limit(room).await?;
+            if !self.parts.tail.limits().admit(room.claim, next) {
+                return Ok(false);
             }
+            self.page_is_freed(next, told).await;
         }
     }
 

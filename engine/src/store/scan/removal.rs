@@ -128,10 +128,12 @@ async fn remove_in_memory<S: HasLayout>(
         });
         match blocked {
             Some(Blocked::Barrier) => core.cut_over().await?,
-            Some(Blocked::NoRoom(room)) if core.log.allocator().is_beyond_limits(room) => {
-                return Ok(Removed { keys: removed, missing: Some(room) });
+            Some(Blocked::NoRoom(room)) => {
+                // Others may take the last page meanwhile.
+                if !core.log.allocator().wait_within_limits(room).await? {
+                    return Ok(Removed { keys: removed, missing: Some(room) });
+                }
             }
-            Some(Blocked::NoRoom(room)) => core.log.allocator().wait_for_space(room).await?,
             Some(Blocked::NoWalSpace(space)) => core.wal()?.wait_for(*space).await?,
             Some(Blocked::HeldKey(hash)) => core.wal()?.released(hash).await,
             Some(Blocked::Failed(error)) => return Err(error),
