@@ -85,9 +85,9 @@ impl Rounds {
     /// Returns the numbers that tell about the live data of the store.
     fn data(&self) -> Data {
         let core = self.core();
-        let TableStats { operations, appended_records, appended_bytes, .. } = core.counts();
+        let TableStats { removals, appended_records, appended_bytes, .. } = core.counts();
         let record_bytes = appended_bytes / appended_records.max(1);
-        Data { entries: core.index.entries(), record_bytes, deletes: operations.deletes }
+        Data { entries: core.index.entries(), record_bytes, deletes: removals }
     }
 
     /// Returns the space of the log, if it has a budget or a space ratio.

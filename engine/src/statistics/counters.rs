@@ -20,9 +20,10 @@ pub(crate) enum Counter {
     Expired,
     Misses,
     Promotions,
+    Removals,
 }
 
-const COUNTERS: usize = Counter::Promotions as usize + 1;
+const COUNTERS: usize = Counter::Removals as usize + 1;
 
 /// The counters of one seat for one table. The owner of the seat writes them, and any thread may
 /// read them.

@@ -252,6 +252,10 @@ pub struct TableStats {
     pub appended_records: u64,
     /// The bytes of these records, without the pieces of long values.
     pub appended_bytes: u64,
+    /// The deletions that have left something to compact: those of keys that were not known to be
+    /// absent.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(crate) removals: u64,
 }
 
 impl TableStats {
@@ -269,6 +273,7 @@ impl TableStats {
             (&mut self.expired, Counter::Expired),
             (&mut self.misses, Counter::Misses),
             (&mut self.appended_bytes, Counter::AppendedBytes),
+            (&mut self.removals, Counter::Removals),
         ]);
         self.appended_records += counters.sum(Counter::Appends) + counters.sum(Counter::Promotions);
     }

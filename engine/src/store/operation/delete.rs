@@ -73,8 +73,9 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K,
             return Ok(Attempt::Blocked(Blocked::VersionBarrier));
         }
         let step = delete_in(core, Types::<K, V>::default(), key, (&tools, moment))?;
-        if let Attempt::Done(_) = step {
+        if let Attempt::Done(previous) = step {
             tools.counters.add(Counter::Deletes, 1);
+            tools.counters.add(Counter::Removals, u64::from(previous != Previous::Absent));
             tools.serial.advance();
         }
         Ok(step)
