@@ -180,8 +180,8 @@ impl Compaction {
                 return may_end.then_some(Next::Stalled);
             }
             let wanted = self.rounds.wanted();
-            // Only then: a scan that is asked for counts as in the way, and may expire.
-            let has_scan = wanted.is_some() && core.has_scan();
+            // Only then: scans that are pressed may expire.
+            let has_scan = wanted.is_some() && core.press_scans();
             let due = wanted.filter(|_| !has_scan).map(Next::Due);
             let full = || self.rounds.due_on_full_device().filter(|_| is_rested).map(Next::Full);
             let in_the_way = (has_scan && scans_count).then_some(Next::ScansInTheWay);

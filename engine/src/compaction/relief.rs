@@ -158,7 +158,7 @@ impl<'r> Relief<'r> {
         if begin >= lap.end {
             return self.forgo_optional_files(lap).await;
         }
-        if core.has_scan() {
+        if core.press_scans() {
             return self.wait_for_scans(lap).await.map(|()| true);
         }
         let until = rounds.reach(begin, lap.end, u64::MAX);
@@ -211,7 +211,7 @@ impl<'r> Relief<'r> {
         let (health, quota) = (core.log.health(), core.log.quota());
         let begun = handle.now();
         core.hold_back_scans(true);
-        while core.has_scan() && self.is_wanted(lap) {
+        while core.press_scans() && self.is_wanted(lap) {
             health.check_write()?;
             let now = handle.now();
             let still_since = core.scans_still_since(now).unwrap_or(now).max(begun);

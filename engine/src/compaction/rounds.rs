@@ -146,8 +146,8 @@ impl Rounds {
         let core = self.core();
         let (begin, flushed) = (core.log.pages().begin(), core.log.flushing().flushed());
         let until = self.reach(begin, flushed, u64::MAX);
-        let is_wanted = core.config.cache && core.log.health().is_full() && !core.has_scan();
-        (until > begin && is_wanted && !self.is_stalled()).then_some(until)
+        let is_wanted = core.config.cache && core.log.health().is_full() && !self.is_stalled();
+        (until > begin && is_wanted && !core.press_scans()).then_some(until)
     }
 
     /// Returns the end of a round that begins at `begin`, compacts about `most` bytes, and ends at

@@ -113,18 +113,23 @@ impl StoreInner {
         }
     }
 
-    /// Returns whether a scan in progress holds compaction up. A scan that is not polled does so
-    /// for a minute.
+    /// Returns whether a scan in progress holds compaction up.
     pub(crate) fn has_scan(&self) -> bool {
         self.scans.hold_up()
     }
 
-    /// Refuses to compact while there is a scan.
+    /// Notes that compaction waits for the scans in progress: one that is not polled holds it up
+    /// for a minute from now on. Returns whether there are scans.
+    pub(crate) fn press_scans(&self) -> bool {
+        self.scans.press()
+    }
+
+    /// Refuses to compact while there are scans, and presses them.
     ///
     /// # Errors
     /// `Busy`.
     pub(crate) fn check_scans(&self) -> Result<()> {
-        if self.has_scan() { Err(held_up()) } else { Ok(()) }
+        if self.press_scans() { Err(held_up()) } else { Ok(()) }
     }
 
     /// Returns `until`, the start of a page, or an earlier page that a reader of the log needs. A

@@ -145,9 +145,15 @@ impl ActiveScans {
         (needs.clone().count(), needs.min())
     }
 
-    /// Returns whether a scan holds compaction up. Then scans that are not polled expire.
+    /// Returns whether a scan holds compaction up.
     pub(in crate::store) fn hold_up(&self) -> bool {
-        let hold_up = self.kept_below() > Address::NONE;
+        self.kept_below() > Address::NONE
+    }
+
+    /// Notes that compaction waits for the scans in progress, so that those that are not polled
+    /// expire. Returns whether there are scans.
+    pub(in crate::store) fn press(&self) -> bool {
+        let hold_up = self.hold_up();
         if hold_up && !self.is_in_the_way.swap(true, Ordering::Relaxed) {
             self.demand.notify(usize::MAX);
         }
@@ -414,7 +420,8 @@ mod tests {
         assert_eq!(scans.enter(&pulses[..2]), idle..waiting);
         scans.begin_waiting(|| bounds(2000), || ());
         assert_eq!(scans.enter(&pulses[2..]).start, waiting);
-        assert!(scans.hold_up() && scans.are_in_the_way());
+        assert!(scans.hold_up() && !scans.are_in_the_way(), "nothing waits for them");
+        assert!(scans.press() && scans.are_in_the_way());
         let at = |patiences: u32| PATIENCE * patiences;
         assert!(scans.expire(at(5)).is_empty(), "the first look knows nothing");
         pulses[1].beat();
