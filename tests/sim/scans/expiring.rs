@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, poll};
 use kvick::config::ByteSize;
-use kvick::{ErrorKind, FasterKv};
+use kvick::{Config, ErrorKind, FasterKv};
 use tests::samples::{SampleKey, SampleValue, item};
 use tests::simulated::{Site, World, seeds, two_pages};
 
@@ -73,6 +73,39 @@ fn leaked<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(seed: u64) {
         assert_eq!(store.stats().scans.in_progress, 0);
         store.compact().await.expect("no scan is in the way");
         assert_eq!(scanned(&store).await.expect("a sound disk").len() as u64, KEYS);
+    });
+}
+
+/// Keys share their chains with others, which are on the device. So the scan gathers them.
+#[test]
+fn a_leaked_scan_gives_its_memory_back() {
+    let world = World::new(1);
+    let site = world.site.clone();
+    world.simulation.run(async move {
+        let config = Config::default().with_memory(ByteSize::mib(1)).with_huge_pages(false);
+        let store = site.open::<u64, u64>(config.with_page_size(ByteSize::kib(4))).await;
+        store.upsert_each((0..40_000).map(|key| (key, key))).await.expect("a sound disk");
+        store.flush_and_evict().await.expect("a sound disk");
+        let frames = || store.stats().memory.frames;
+        let before = frames();
+        let mut scan = store.scan();
+        while frames() == before {
+            assert!(scan.try_next().await.expect("a sound disk").is_some(), "nothing is gathered");
+        }
+        site.handle.sleep(LONG).await;
+        assert!(frames() < before, "nothing waits for the scan");
+        assert_held_up(&store).await;
+        site.handle.sleep(LONG).await;
+        assert_eq!(frames(), before, "the scan is still there");
+        let error = loop {
+            match scan.try_next().await {
+                Ok(next) => assert!(next.is_some(), "the scan has expired"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Truncated, "{error}");
+        assert!(scan.try_next().await.expect("it is over").is_none());
+        store.close().await.expect("closes");
     });
 }
 

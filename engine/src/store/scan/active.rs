@@ -1,6 +1,6 @@
 //! The scans in progress.
 
-use super::pulse::Pulse;
+use super::pulse::{Pulse, Work};
 use crate::base::address::Address;
 use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -197,15 +197,15 @@ impl ActiveScans {
         expired.collect()
     }
 
-    /// Lets go of what expired scans need. The caller has drained the epoch since they expired.
-    pub(super) fn let_go(&self, expired: &[u64]) {
+    /// Lets go of what expired scans need, and returns their work, so that the caller drops it. The
+    /// caller has drained the epoch since they expired.
+    pub(super) fn let_go(&self, expired: &[u64]) -> Vec<Work> {
         let mut scans = self.scans();
-        for number in expired {
-            scans.let_go(*number);
-        }
+        let work = expired.iter().filter_map(|number| scans.let_go(*number)).collect();
         self.publish(&scans);
         drop(scans);
         self.ended.notify(usize::MAX);
+        work
     }
 
     /// Lets the driver end the freeze of a scan, if it is frozen.
@@ -328,14 +328,13 @@ impl Scan {
 }
 
 impl Scans {
-    /// Ends the freeze of an expired scan, and forgets what it needs.
-    fn let_go(&mut self, number: u64) {
+    /// Ends the freeze of an expired scan, and forgets what it needs. Returns its work.
+    fn let_go(&mut self, number: u64) -> Option<Work> {
         // It may have been dropped meanwhile.
-        let Some(scan) = self.scans.get_mut(&number) else {
-            return;
-        };
+        let scan = self.scans.get_mut(&number)?;
         self.thaws.extend(scan.thaw());
         scan.stage = Stage::Expired(scan.stage.bounds().expect("a scan expires after its moment"));
+        scan.pulse.take_work()
     }
 
     /// Returns the first address that each scan needs that has begun.
@@ -431,7 +430,7 @@ mod tests {
         assert_eq!(scans.expire(at(6)), [idle]);
         assert!(pulses[0].check().is_err() && pulses[1].check().is_ok());
         assert_eq!(scans.needs().0, 2, "it is let go after a drain");
-        scans.let_go(&[idle]);
+        drop(scans.let_go(&[idle]));
         assert_eq!((scans.needs().0, scans.take_thaws().len()), (1, 1));
         assert_eq!(scans.bounds_of(idle), Some(bounds(2000)), "its task may ask late");
         scans.leave(idle);

@@ -72,7 +72,8 @@ impl StoreInner {
             // After this, each scan that shows what it has read knows of it. See `pulse`.
             self.log.drain().await;
             tracing::warn!(target: "kvick::scan", ?expired, "scans that were not polled expired");
-            self.scans.let_go(&expired);
+            // It lets its entry and its memory go.
+            drop(self.scans.let_go(&expired));
         }
     }
 

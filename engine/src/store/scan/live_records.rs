@@ -9,7 +9,6 @@ use super::progress::ActiveScan;
 use super::share::{Cursor, Part, Share};
 use crate::base::error::Result;
 use crate::store::table::TableInner;
-use kvick_io::BoxFuture;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,9 +18,9 @@ use std::task::{Context, Poll};
 /// Its memory is a stretch of the log, the candidates in it, and reads ahead. A value in pieces is
 /// in memory as a whole, one at a time.
 pub(crate) struct LiveRecords {
-    /// `None` after the end.
-    finding: Option<BoxFuture<'static, Result<()>>>,
+    /// Its pulse has the work.
     found: Arc<Found>,
+    is_over: bool,
     table: Arc<TableInner>,
     wish: Wish,
 }
@@ -92,8 +91,8 @@ impl LiveRecords {
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        let finding = Box::pin(finding(Arc::clone(&found)));
-        Self { finding: Some(finding), found, table: Arc::clone(table), wish }
+        found.pulse().keep_work(Box::pin(finding(Arc::clone(&found))));
+        Self { found, is_over: false, table: Arc::clone(table), wish }
     }
 
     /// Returns the place at which another scan can continue. It is at or before the first record
@@ -105,27 +104,43 @@ impl LiveRecords {
 
     /// Returns the next batch, which is not empty; `None` after the last one, or after an error.
     pub(crate) fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {
-        let Some(finding) = &mut self.finding else {
+        if self.is_over {
             return Poll::Ready(None);
+        }
+        let pulse = self.found.pulse();
+        pulse.beat();
+        let Some(mut work) = pulse.take_work() else {
+            // The driver has dropped it.
+            self.is_over = true;
+            return Poll::Ready(pulse.check().err().map(Err));
         };
-        self.found.pulse().beat();
-        match finding.as_mut().poll(context) {
-            Poll::Pending => match self.found.take() {
-                Some(batch) => Poll::Ready(Some(Ok(batch))),
-                None => Poll::Pending,
-            },
+        match work.as_mut().poll(context) {
+            Poll::Pending => {
+                pulse.keep_work(work);
+                match self.found.take() {
+                    Some(batch) => Poll::Ready(Some(Ok(batch))),
+                    None => Poll::Pending,
+                }
+            }
             Poll::Ready(end) => {
-                self.finding = None;
+                self.is_over = true;
                 Poll::Ready(end.err().map(Err))
             }
         }
     }
 }
 
+impl Drop for LiveRecords {
+    fn drop(&mut self) {
+        // The work has the pulse, so it would keep itself.
+        drop(self.found.pulse().take_work());
+    }
+}
+
 impl fmt::Debug for LiveRecords {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_over = self.finding.is_none();
-        formatter.debug_struct("LiveRecords").field("is_over", &is_over).finish_non_exhaustive()
+        let Self { is_over, .. } = self;
+        formatter.debug_struct("LiveRecords").field("is_over", is_over).finish_non_exhaustive()
     }
 }
 

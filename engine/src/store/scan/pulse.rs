@@ -8,17 +8,30 @@
 //! epoch, and only then lets records change and chains lose records. So a task that sees such a
 //! change has a guard that began after the drain, and sees `is_expired`. The scan looks at
 //! `is_expired` after it has read, and before it shows what it has read.
+//!
+//! # Memory
+//! A scan that is not polled keeps what it has read ahead and gathered, within the memory for
+//! gathered records. The driver drops that of an expired scan: the *work* of a scan, its future,
+//! lies here while no task polls it.
 
 use crate::base::error::{Error, Result};
+use kvick_io::BoxFuture;
 use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use kvick_io::sync::{Mutex, MutexGuard};
+use std::fmt;
+
+/// The future that finds the records of a scan.
+pub(super) type Work = BoxFuture<'static, Result<()>>;
 
 /// The pulse of one scan.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(in crate::store) struct Pulse {
     // Written by the task of the scan only. Relaxed: only its changes count.
     beats: AtomicU64,
     // Written by the driver of scans, once.
     is_expired: AtomicBool,
+    // Under its lock: `None` while it is polled, and after its end.
+    work: Mutex<Option<Work>>,
 }
 
 impl Pulse {
@@ -47,5 +60,32 @@ impl Pulse {
         // Relaxed: the drain after `expire` orders it, for everything that was read under a guard
         // that began after that drain.
         if self.is_expired.load(Ordering::Relaxed) { Err(Error::scan_expired()) } else { Ok(()) }
+    }
+
+    /// Takes the work off: to poll it, or to drop it.
+    pub(super) fn take_work(&self) -> Option<Work> {
+        self.work().take()
+    }
+
+    /// Keeps the work until it is polled again, or until the driver drops it. Drops it here if the
+    /// scan has expired meanwhile.
+    pub(super) fn keep_work(&self, work: Work) {
+        let mut kept = self.work();
+        if self.check().is_ok() {
+            *kept = Some(work);
+        }
+        // The driver takes the work after `expire`: it finds the work, or the lock brings the flag
+        // here.
+    }
+
+    fn work(&self) -> MutexGuard<'_, Option<Work>> {
+        self.work.lock().expect("nothing panics under it")
+    }
+}
+
+impl fmt::Debug for Pulse {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_expired = self.check().is_err();
+        formatter.debug_struct("Pulse").field("is_expired", &is_expired).finish_non_exhaustive()
     }
 }
