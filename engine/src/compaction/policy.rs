@@ -97,7 +97,10 @@ impl Policy {
         let recent = Round { source_bytes, copied_records, copied_bytes, dropped_records: 0 };
         let rest_until = rest_until.min(longest_rest);
         let last_log = scaled(live_bytes, [source_bytes, copied_bytes.max(1)]);
-        Self { rest_until, recent, last_live: live_bytes, last_log, ..Self::default() }
+        // Before the first round, a rest is for growth.
+        let no_probe_until = if source_bytes == 0 { rest_until } else { 0 };
+        let last_live = live_bytes;
+        Self { rest_until, no_probe_until, recent, last_live, last_log, ..Self::default() }
     }
 
     /// Returns the history for the next opening.
@@ -135,7 +138,11 @@ impl Policy {
             let probe = Some(further.max(log / PROBE_PART).max(file));
             return LogSpace { end: space.begin + just_due, probe, ..space };
         }
-        LogSpace { end: space.begin.saturating_add(bytes), ..space }
+        // Without any size of a record nothing seems to be live, after an opening: the oldest part
+        // tells more.
+        let is_unknown = data.entries > 0 && self.record(data) == 0 && self.last_live == 0;
+        let part = is_unknown.then_some((log / PART).max(file));
+        LogSpace { end: space.begin.saturating_add(bytes), probe: part, ..space }
     }
 
     /// Returns about the bytes that are live. An entry leads to one key at least, and the oldest
@@ -265,6 +272,21 @@ mod tests {
         assert_eq!((opened.live(8000), opened.live_of(data(150))), (2000, 3000));
         assert_eq!(opened.last_log, 8000);
         assert_eq!((policy.live(8000), policy.live_of(data(150))), (2000, 3000));
+    }
+
+    /// No record had a size yet. So nothing seemed to be live, and one round took nearly all of a
+    /// log whose newest part was live.
+    #[test]
+    fn an_opening_without_sizes_begins_with_a_part() {
+        let history = Policy::of(None, [0, 8000]).history();
+        let policy = Policy::of(Some(history), [0, 8499]);
+        let due = |tail, record_bytes| {
+            let data = Data { record_bytes, ..data(400) };
+            let space = LogSpace { flushed: tail, ..space(0, tail) };
+            policy.due(policy.by_ratio(space, 200, data, 100))
+        };
+        assert_eq!((due(8499, 0), due(8500, 0)), (None, Some(1062)));
+        assert_eq!(due(9600, 3), Some(7600), "most of the log is dead");
     }
 
     #[test]
