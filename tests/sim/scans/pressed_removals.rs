@@ -116,7 +116,7 @@ fn a_full_store_is_cleared_beside_writers() {
 /// It waited on for compaction then, which waited for its scan.
 #[test]
 fn a_full_store_is_cleared_beside_deletions() {
-    seeds(12, |seed| {
+    seeds(3, |seed| {
         let (simulation, site, gauge) = Gauge::world(seed);
         simulation.run(async {
             let store = open(&site).await;
