@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use kvick::FasterKv;
 use kvick::scan::Cursor;
+use kvick::{ErrorKind, FasterKv};
 use tests::samples::{SampleKey, SampleValue, item};
-use tests::simulated::{Site, World, seeds};
+use tests::simulated::{Site, World, seeds, two_pages};
 
 use super::{KEYS, LONGEST, STEPS, Write, Writes, disturb, pause, some_config};
 
@@ -79,4 +79,47 @@ async fn overwrite<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
         writes.note(key.clone(), Some(value.clone()));
         store.upsert(item::<K>(&key), item::<V>(&value)).await.expect("a sound disk");
     }
+}
+
+/// An export has its cursor in a file. A cursor is of one opening: after a power cut the log goes
+/// on with other records under the same addresses. So it is refused, and an export begins again.
+#[test]
+fn a_cursor_from_before_a_power_cut_is_refused() {
+    seeds(10, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        let [first, last] = world.simulation.run(async {
+            let store = site.open::<u64, u64>(two_pages()).await;
+            for key in 0..KEYS {
+                store.upsert(&key, &1).await.expect("a sound disk");
+            }
+            store.checkpoint().await.expect("a sound disk");
+            let mut scan = store.scan();
+            let mut cursors = [scan.cursor().to_bytes(), Vec::new()];
+            scan.try_next().await.expect("a sound disk").expect("there are keys");
+            cursors[1] = scan.cursor().to_bytes();
+            // Not durable.
+            for key in 0..2 * KEYS {
+                store.upsert(&key, &2).await.expect("a sound disk");
+            }
+            cursors
+        });
+        let crashed = World::on(seed + 100, site.disk.crash(seed));
+        let site = crashed.site.clone();
+        crashed.simulation.run(async {
+            let store = site.open::<u64, u64>(two_pages()).await;
+            for key in 0..3 * KEYS {
+                store.upsert(&(KEYS + key), &3).await.expect("a sound disk");
+            }
+            for bytes in [first, last] {
+                let cursor = Cursor::from_bytes(&bytes).expect("a cursor");
+                let refused = store.scan_from(cursor).expect_err("another opening");
+                assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{refused}");
+            }
+            let found: Vec<_> = store.scan().try_collect().await.expect("a sound disk");
+            let known = |(key, value): &(u64, u64)| *value == if *key < KEYS { 1 } else { 3 };
+            assert!(found.len() as u64 == 4 * KEYS && found.iter().all(known), "{found:?}");
+            store.close().await.expect("closes");
+        });
+    });
 }
