@@ -76,8 +76,8 @@ fn deleted_keys_do_not_count() {
     });
 }
 
-/// Deletions of keys that are not there leave nothing to compact. They counted like others, so small
-/// rounds copied live records again and again.
+/// Deletions of keys that are not there leave nothing to compact. They counted like others, so
+/// small rounds copied live records again and again.
 #[test]
 fn deletions_of_absent_keys_do_not_count() {
     let world = World::new(6);

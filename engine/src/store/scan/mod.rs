@@ -36,9 +36,10 @@
 //! A dropped scan wakes the driver, which ends its freeze. A leaked scan stays frozen. Then each
 //! key whose record was mutable at the moment costs one copy to the tail when it changes next, and
 //! an entry of a deleted key may stay in the index. Neither repeats. But compaction waits for
-//! scans, so a scan that is not polled *expires* after a while, if compaction waits. Its memory goes
-//! then, too. Until then it keeps a stretch and what it has gathered: an eighth of the memory and 32
-//! MiB at most for all scans and rounds together, or a 64th and a MiB for each one beyond that.
+//! scans, so a scan that is not polled *expires* after a while, if compaction waits. Its memory
+//! goes then, too. Until then it keeps a stretch and what it has gathered: an eighth of the memory
+//! and 32 MiB at most for all scans and rounds together, or a 64th and a MiB for each one beyond
+//! that.
 
 mod active;
 mod batch;
