@@ -55,6 +55,7 @@ mod opening;
 mod orphaned_logs;
 mod orphans;
 mod overtaken;
+mod pace;
 mod pressure;
 mod read_cache;
 mod reader_expiry;

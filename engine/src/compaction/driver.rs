@@ -2,6 +2,7 @@
 
 use super::Compacted;
 use super::hold_back::HoldBack;
+use super::pace::Pace;
 use super::relief::Relief;
 use super::rounds::Rounds;
 use super::wish::{Outcome, Wish};
@@ -99,7 +100,7 @@ impl Compaction {
         let handle = self.rounds.handle();
         let core = self.rounds.core();
         let mut rest_until = Duration::ZERO;
-        let mut hold_back = HoldBack::default();
+        let (mut hold_back, mut pace) = (HoldBack::default(), Pace::default());
         loop {
             let now = handle.now();
             let look_at = if self.rounds.wanted().is_some() {
@@ -128,17 +129,17 @@ impl Compaction {
                 Next::ScansInTheWay => _ = hold_back.look(core, handle.now()),
                 Next::Due(until) => {
                     // Scans that are held back begin when no further round is due.
-                    self.compact_some(until).await;
+                    self.compact_in_turn(until, &mut pace).await;
                     if self.rounds.is_stalled() {
                         rest_until = handle.now() + RETRY;
                     }
                 }
                 Next::Full(until) => {
-                    self.compact_some(until).await;
+                    _ = self.compact_some(until).await;
                     rest_until = handle.now() + RETRY;
                 }
                 Next::Stalled => {
-                    warn_of(self.rounds.free_after_round().await);
+                    self.rounds.free_after_round().await.unwrap_or_else(|error| warn_of(&error));
                     rest_until = handle.now() + RETRY;
                 }
                 Next::Pressed => {
@@ -190,12 +191,38 @@ impl Compaction {
         .await
     }
 
-    /// Makes a round that the policy wants.
-    async fn compact_some(&self, until: Address) {
-        warn_of(match self.rounds.round(until, &mut None).await {
-            Ok(round) if round.source_bytes > 0 => self.rounds.free_after_round().await,
-            made => made.map(drop),
-        });
+    /// Makes rounds as long as the policy wants one and nothing else comes first. Writers within a
+    /// budget have a pace meanwhile.
+    async fn compact_in_turn(&self, until: Address, pace: &mut Pace) {
+        let core = self.rounds.core();
+        let (quota, handle) = (core.log.quota(), self.rounds.handle());
+        let mut due = Some(until);
+        while let Some(until) = due {
+            let round = self.compact_some(until);
+            match self.rounds.paced_space() {
+                Some(space) => pace.during((space, handle), round).await,
+                None => _ = round.await,
+            }
+            let is_next = !self.has_waiting() && !quota.is_pressed() && !core.has_scan();
+            due = self.rounds.wanted().filter(|_| is_next);
+        }
+        pace.end(quota);
+    }
+
+    /// Makes a round that the policy wants. Returns what it did, if its files went or may go.
+    async fn compact_some(&self, until: Address) -> Option<Round> {
+        let made = match self.rounds.round(until, &mut None).await {
+            Ok(round) if round.source_bytes > 0 => {
+                let freed = self.rounds.free_after_round().await;
+                let freed = freed.and(self.rounds.free_for_writers().await);
+                freed.map(|()| Some(round))
+            }
+            made => made.map(|_nothing| None),
+        };
+        made.unwrap_or_else(|error| {
+            warn_of(&error);
+            None
+        })
     }
 
     /// Makes the rounds that callers wait for. Those with the same wish have the same rounds.
@@ -281,10 +308,8 @@ impl Compaction {
     }
 }
 
-fn warn_of(result: Result<()>) {
-    if let Err(error) = result {
-        tracing::warn!(target: "kvick::compaction", %error, "a round of compaction failed");
-    }
+fn warn_of(error: &Error) {
+    tracing::warn!(target: "kvick::compaction", %error, "a round of compaction failed");
 }
 
 impl fmt::Debug for Compaction {

@@ -15,6 +15,8 @@ pub(super) struct LogSpace {
     pub(super) end: u64,
     /// The bytes of a round that only finds out what is live, if one is due.
     pub(super) probe: Option<u64>,
+    /// The end is that of a budget, within which writers wait.
+    pub(super) is_budget: bool,
 }
 
 /// Numbers that tell about the live data of a store, without a look at the log.
@@ -76,9 +78,14 @@ impl LogSpace {
         self.end.saturating_sub(self.tail)
     }
 
+    /// Returns the bytes that are left when a round becomes due.
+    pub(super) fn due_left(self) -> u64 {
+        self.usable() / LEFT_PART
+    }
+
     /// Returns the bytes that are left too few, or 0.
     pub(super) fn debt(self) -> u64 {
-        (self.usable() / LEFT_PART).saturating_sub(self.left())
+        self.due_left().saturating_sub(self.left())
     }
 }
 
@@ -164,11 +171,13 @@ impl Policy {
 
     /// Returns the address up to which a round should compact, if one is due.
     pub(super) fn due(&self, space: LogSpace) -> Option<u64> {
-        let LogSpace { begin, flushed, tail, end, probe, .. } = space;
+        let LogSpace { begin, flushed, tail, end, probe, is_budget, .. } = space;
         debug_assert!(begin <= flushed && flushed <= tail, "{space:?}");
-        let is_full = space.left() <= space.usable() / LEFT_PART;
-        // More at once if rounds are slower than writers, which a space ratio does not stop.
+        let is_full = space.left() <= space.due_left();
+        // More at once if rounds are slower than writers, which only a budget slows down: there the
+        // next space comes the sooner the shorter a round is.
         let excess = (space.usable() / 8 * 3 + tail).saturating_sub(end);
+        let excess = if is_budget { 0 } else { excess };
         let bytes = probe.unwrap_or((tail - begin).div_ceil(PART).max(excess));
         let until = (begin + bytes).min(flushed);
         let rest_until = if probe.is_some() { self.no_probe_until } else { self.rest_until };
@@ -237,7 +246,7 @@ mod tests {
 
     fn space(begin: u64, tail: u64) -> LogSpace {
         let flushed = tail.saturating_sub(500);
-        LogSpace { files_begin: 0, begin, flushed, tail, end: 8000, probe: None }
+        LogSpace { files_begin: 0, begin, flushed, tail, end: 8000, probe: None, is_budget: false }
     }
 
     fn data(entries: u64) -> Data {
@@ -254,6 +263,9 @@ mod tests {
         assert_eq!(policy.due(unflushed), Some(1100));
         // Copies may go on after the end for values.
         assert_eq!(policy.due(space(1000, 9000)), Some(5000));
+        // Writers wait for the next space within a budget.
+        let budget = LogSpace { is_budget: true, ..space(1000, 9000) };
+        assert_eq!(policy.due(budget), Some(2000));
     }
 
     #[test]

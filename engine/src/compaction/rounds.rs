@@ -2,6 +2,7 @@
 //! by which files go. The rounds of a cache drop their source (`cache.rs`).
 
 use super::cache::{Drops, head, part_bytes};
+use super::pace::PacedSpace;
 use super::policy::{Data, LogSpace, Policy};
 use crate::base::address::Address;
 use crate::base::error::{ErrorKind, Result};
@@ -96,8 +97,8 @@ impl Rounds {
         let log = &core.log;
         let begin = log.pages().begin().raw();
         let (flushed, tail) = (log.flushing().flushed().raw(), log.tail_address().raw());
-        let (end, probe) = (u64::MAX, None);
-        let space = LogSpace { files_begin: begin, begin, flushed, tail, end, probe };
+        let (end, probe, is_budget) = (u64::MAX, None, false);
+        let space = LogSpace { files_begin: begin, begin, flushed, tail, end, probe, is_budget };
         let by_ratio = self.ratio().map(|percent| {
             let file = log.file().device().geometry().segment_bytes;
             self.done().policy.by_ratio(space, percent, self.data(), file)
@@ -112,8 +113,18 @@ impl Rounds {
         };
         let end = limits.values.saturating_mul(sizes.page_bytes);
         let by_ratio = by_ratio.filter(|by_ratio| by_ratio.end < end);
-        let LogSpace { end, probe, .. } = by_ratio.unwrap_or(LogSpace { end, ..space });
-        Some(LogSpace { files_begin: core.space.division().files_begin, end, probe, ..space })
+        let budget = LogSpace { end, is_budget: !core.config.cache, ..space };
+        let files_begin = core.space.division().files_begin;
+        Some(LogSpace { files_begin, ..by_ratio.unwrap_or(budget) })
+    }
+
+    /// Returns the space whose use has a pace while a round is due, in a store with a budget. A
+    /// cache drops faster than writers write.
+    pub(super) fn paced_space(&self) -> Option<PacedSpace<'_>> {
+        let core = self.core();
+        let page_bytes = core.space.sizes().filter(|_| !core.config.cache)?.page_bytes;
+        let due = self.space()?.due_left() / page_bytes;
+        Some(PacedSpace { quota: core.log.quota(), page_bytes, due })
     }
 
     /// Returns the address up to which the policy wants a round. It is due if no scan is in
@@ -262,6 +273,22 @@ impl Rounds {
         };
         *idle = Idle { count, files_begin };
         freed.map(drop)
+    }
+
+    /// Takes checkpoints until the files before the begin have gone, if less than half of the space
+    /// is left with which rounds are due. Writers would soon stand still for them.
+    ///
+    /// # Errors
+    /// Of the checkpoint.
+    pub(super) async fn free_for_writers(&self) -> Result<()> {
+        for _ in 0..self.core().config.keep_checkpoints {
+            let is_short = self.paced_space().is_some_and(PacedSpace::is_short);
+            if !is_short || !self.has_pinned_files() || self.is_pinned() {
+                break;
+            }
+            self.free_after_round().await?;
+        }
+        Ok(())
     }
 
     /// Returns whether a further checkpoint may end a stall.

@@ -25,7 +25,8 @@ pub struct SpaceStats {
     /// The bytes by which too little of the budget is left, or the log is beyond its space ratio.
     /// Compaction works while it is not 0.
     pub debt_bytes: u64,
-    /// The number of writers that wait for space within the budget.
+    /// The number of writers that wait for space within the budget, or for their turn while
+    /// compaction makes some.
     pub waiting: u64,
     /// The number of such waits so far.
     pub waits: u64,

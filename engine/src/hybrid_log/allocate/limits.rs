@@ -3,7 +3,8 @@
 //! A store with a budget for its device opens pages only up to a limit, so that its files stay
 //! within the budget. Compaction frees space by copies, which take space first. So copies may go
 //! further than deletions, and deletions, of which compaction makes space later, further than
-//! values.
+//! values. While a round of compaction makes space, values have a lower limit, their *pace*, which
+//! goes up little by little (`compaction/pace.rs`).
 
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,13 +50,16 @@ pub(crate) struct PageLimits {
     values: AtomicU64,
     removals: AtomicU64,
     copies: AtomicU64,
+    /// The limit of values while they have a pace, or `u64::MAX`.
+    pace: AtomicU64,
 }
 
 impl Default for PageLimits {
     fn default() -> Self {
         let Limits { values, removals, copies } = Limits::NONE;
-        let [values, removals, copies] = [values, removals, copies].map(AtomicU64::new);
-        Self { values, removals, copies }
+        let [values, removals, copies, pace] =
+            [values, removals, copies, u64::MAX].map(AtomicU64::new);
+        Self { values, removals, copies, pace }
     }
 }
 
@@ -82,8 +86,15 @@ impl PageLimits {
         }
     }
 
+    /// Sets the first page that values may not open at present. Returns the one before.
+    pub(super) fn set_pace(&self, page: u64) -> u64 {
+        // Relaxed: as above.
+        self.pace.swap(page, Ordering::Relaxed)
+    }
+
     /// Returns whether a record for `claim` may open or use `page`.
     pub(super) fn admit(&self, claim: Claim, page: u64) -> bool {
-        page < self.load().of(claim)
+        let is_in_pace = claim != Claim::Value || page < self.pace.load(Ordering::Relaxed);
+        page < self.load().of(claim) && is_in_pace
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct QuotaState {
     refused: AtomicU64,
     /// The times that a record of a user was admitted: to a further page, or after a wait.
     admitted: AtomicU64,
+    /// The pages that copies have opened, and few more.
+    copied: AtomicU64,
     // Under its lock: waits with lower numbers are refused, for this reason.
     refusal: Mutex<Option<(u64, Error)>>,
     /// The limits moved, or waits are refused.
@@ -60,12 +62,11 @@ impl QuotaState {
         &self.moved
     }
 
-    /// Counts a record that is admitted. Copies are not counted.
+    /// Counts a record that is admitted.
     pub(super) fn admit(&self, claim: Claim) {
-        if claim != Claim::Copy {
-            // Relaxed: the driver of compaction counts before it moves the limits, and after it.
-            self.admitted.fetch_add(1, Ordering::Relaxed);
-        }
+        let admitted = if claim == Claim::Copy { &self.copied } else { &self.admitted };
+        // Relaxed: the driver of compaction counts before it moves the limits, and after it.
+        admitted.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes that the limits have moved: tasks may have a page, or may not have the page any more
@@ -118,6 +119,20 @@ impl Quota<'_> {
     pub(crate) fn set(self, limits: Limits) {
         self.parts.tail.limits().set(limits);
         self.state.note_moved();
+    }
+
+    /// Lets values open only so many further pages within the limits, until this is called again.
+    pub(crate) fn pace(self, pages: u64) {
+        let page = self.opened().saturating_add(pages);
+        let before = self.parts.tail.limits().set_pace(page);
+        if page > before {
+            self.state.moved.notify(usize::MAX);
+        }
+    }
+
+    /// Returns the number of pages that were opened, but for copies.
+    pub(crate) fn opened_for_values(self) -> u64 {
+        self.opened().saturating_sub(self.state.copied.load(Ordering::Relaxed))
     }
 
     /// Returns the limits.
