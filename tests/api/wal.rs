@@ -1,7 +1,6 @@
 //! Operations that are durable by the write-ahead log.
 
 mod acknowledged;
-mod batches;
 mod files;
 mod inspected;
 mod lost;
@@ -12,7 +11,7 @@ mod statistics;
 use kvick::checkpoint::Token;
 use kvick::codec::Expiring;
 use kvick::config::{ByteSize, DurableBy};
-use kvick::io::{Directory, MemoryDirectory};
+use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
 use kvick::session::{Expiry, Update};
 use kvick::{Config, Database, ErrorKind, FasterKv};

@@ -184,13 +184,10 @@ pub struct Config {
     /// With `wal` the store has a write-ahead log beside its checkpoints. An operation is durable
     /// when [`durable`](crate::futures::Upsert::durable) or
     /// [`sync`](crate::FasterKv::sync) returns, and others by [`commit_every`](Self::commit_every).
-    /// An opening recovers the newest checkpoint, and repeats the operations after it.
-    ///
-    /// An opening with `checkpoint` leaves the log of a store that has one: it repeats the
-    /// operations, takes a checkpoint, and deletes the log. If it
-    /// [recovers](crate::Builder::recover) a checkpoint by its token, it gives up the operations
-    /// after that instead. It is refused if it finds no log in
-    /// [`wal_directory`](Self::wal_directory).
+    /// An opening recovers the newest checkpoint, and repeats the operations after it. A store that
+    /// has a write-ahead log must be opened with `wal` from then on, until it
+    /// [recovers](crate::Builder::recover) a checkpoint by its token without one. That gives up the
+    /// operations after the checkpoint.
     pub durability: DurableBy,
     /// The moment at which writes are ready: `memory`, or `durable` in a store with a write-ahead
     /// log. Default: `memory`.

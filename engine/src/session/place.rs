@@ -5,7 +5,6 @@ use crate::store::TableInner;
 use crate::store::context::ExecutionContext;
 use crate::store::operation::store_ref::StoreRef;
 use crate::store::sessions::state::SessionState;
-use kvick_runtime::Handle;
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,7 +40,7 @@ pub struct Owned {
     table: Arc<TableInner>,
     seat: ExecutionContext,
     ledger: Arc<SessionState>,
-    lifecycle: Arc<StoreLifecycle>,
+    _lifecycle: Arc<StoreLifecycle>,
 }
 
 /// The place of a [`TableSession`](super::TableSession), which works in the seat of another
@@ -58,12 +57,7 @@ impl Owned {
         (seat, ledger): (ExecutionContext, Arc<SessionState>),
         lifecycle: Arc<StoreLifecycle>,
     ) -> Self {
-        Self { table, seat, ledger, lifecycle }
-    }
-
-    /// Returns the table, and the runtime of the store, for work that outlives an operation.
-    pub(super) fn shared(&self) -> (Arc<TableInner>, Handle) {
-        (Arc::clone(&self.table), self.lifecycle.checkpoints.handle().clone())
+        Self { table, seat, ledger, _lifecycle: lifecycle }
     }
 }
 

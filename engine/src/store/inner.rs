@@ -10,7 +10,6 @@ use super::sessions::table::SessionTable;
 use super::system_state::{SystemState, VersionBarrier};
 use super::tables::Tables;
 use super::wal::WriteAheadLog;
-use super::whole::{BatchGate, Pause};
 use crate::base::address::Address;
 use crate::base::context_pool::ContextPool;
 use crate::base::error::{Error, Result};
@@ -52,7 +51,6 @@ pub(crate) struct StoreInner {
     pub(crate) wal: Option<WriteAheadLog>,
     pub(in crate::store) scans: ActiveScans,
     pub(in crate::store) readers: LogReaders,
-    pub(in crate::store) batches: Arc<BatchGate>,
     /// Seats for operations that do not run in a session.
     pub(in crate::store) pool: ContextPool<ExecutionContext>,
     registry: Arc<ContextRegistry>,
@@ -124,7 +122,6 @@ impl StoreInner {
             wal,
             scans,
             readers,
-            batches: Arc::default(),
             pool,
             registry,
         }
@@ -206,7 +203,7 @@ impl StoreInner {
     /// Ends the version. Waits until no operation changes anything, runs `freeze`, and lets
     /// operations continue in version `next`.
     pub(crate) async fn cut<T>(&self, handle: &Handle, next: u64, freeze: impl FnOnce() -> T) -> T {
-        let (_pause, barrier) = self.barrier(handle).await;
+        let barrier = self.barrier(handle).await;
         let frozen = freeze();
         barrier.end(next);
         frozen
@@ -225,12 +222,10 @@ impl StoreInner {
 
     /// Returns the barrier, after every operation that may have missed it has left. Only drivers
     /// call this: writers wait until the barrier is dropped.
-    async fn barrier(&self, handle: &Handle) -> (Pause<'_>, VersionBarrier<'_>) {
-        // A batch belongs to one version.
-        let pause = self.batches.pause(self.log.health()).await;
+    async fn barrier(&self, handle: &Handle) -> VersionBarrier<'_> {
         let barrier = wait_until(self.phase.changed(), || self.phase.transition_to_cut()).await;
         self.epoch.drain(handle).await;
-        (pause, barrier)
+        barrier
     }
 
     /// Syncs a file beside the log.

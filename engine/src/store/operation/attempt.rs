@@ -65,10 +65,6 @@ pub(crate) enum Blocked {
     NeedsOverflow(Box<LongValue>),
     /// The write-ahead log has no space for the entry of the change.
     NoWalSpace(Box<Space>),
-    /// A batch that is taking effect holds the key with this hash.
-    HeldKey(KeyHash),
-    /// A version is about to end, and no batch begins before.
-    BatchPause,
 }
 
 /// A value that does not fit in a page.

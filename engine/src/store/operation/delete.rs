@@ -4,7 +4,7 @@ use crate::base::error::Result;
 use crate::codec::{Key, Value};
 use crate::epoch::Guard;
 use crate::hash_index::FoundEntry;
-use crate::hybrid_log::{Claim, Region, Room};
+use crate::hybrid_log::{Region, Room};
 use crate::record::{
     ExpiryWord, Layout, NewRecord, RecordInfo, RecordKind, RecordRef, Shape, ValueState,
 };
@@ -15,7 +15,7 @@ use crate::store::moment::Moment;
 use crate::store::operation::attempt::operation::{BlindWrite, Operation};
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types};
 use crate::store::operation::upsert::hashed;
-use crate::store::record::append::{Link, append_claiming, lacking_room, with_retries};
+use crate::store::record::append::{Link, append_in, lacking_room, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource, find_in};
 use crate::store::table::TableRef;
@@ -91,7 +91,7 @@ pub(in crate::store) fn delete_in(
     (tools, moment): (&OperationContext<'_>, &Moment<'_>),
 ) -> Result<Attempt<Previous>> {
     with_retries(|| {
-        let change = move || delete_once(core, shape, (key, Claim::Removal), tools, moment);
+        let change = move || delete_once(core, shape, key, tools, moment);
         let lacks = move || {
             let (layout, tombstone) = (shape.layout(), tombstone_of(key.bytes));
             let is_needed =
@@ -102,25 +102,12 @@ pub(in crate::store) fn delete_in(
     })
 }
 
-/// As [`delete_in`], for a change of an open batch: the write-ahead log has it already, and its
-/// record may have the room of copies.
-#[cold]
-#[inline(never)]
-pub(in crate::store) fn delete_unlogged(
-    core: TableRef<'_>,
-    layout: Layout,
-    key: HashedKey<'_>,
-    (tools, moment): (&OperationContext<'_>, &Moment<'_>),
-) -> Result<Attempt<Previous>> {
-    with_retries(|| delete_once(core, layout, (key, Claim::Copy), tools, moment))
-}
-
 /// Tries once. Returns `None` if another operation was faster.
 #[inline(always)]
 fn delete_once(
     core: TableRef<'_>,
     shape: impl Shape,
-    (HashedKey { bytes: key, hash }, claim): (HashedKey<'_>, Claim),
+    HashedKey { bytes: key, hash }: HashedKey<'_>,
     tools: &OperationContext<'_>,
     moment: &Moment<'_>,
 ) -> Result<Option<Attempt<Previous>>> {
@@ -160,8 +147,7 @@ fn delete_once(
         return Ok(Some(Attempt::Done(previous)));
     }
     let tombstone = tombstone_of(key);
-    let tombstone = (entry, tombstone, claim);
-    Ok(match append_claiming(core, layout, tombstone, tools.guard, tools.counters) {
+    Ok(match append_in(core, layout, (entry, tombstone), tools.guard, tools.counters) {
         Link::Linked => {
             found.count(tools.counters);
             Some(Attempt::Done(found.previous(core, layout, moment)))

@@ -5,7 +5,7 @@ use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
 use crate::codec::{Expires, Key, Value};
 use crate::epoch::Guard;
-use crate::hybrid_log::{Claim, Region};
+use crate::hybrid_log::Region;
 use crate::record::{ExpiryWord, Layout, NewRecord, RecordKind, Shape};
 use crate::statistics::Counter;
 use crate::store::answers::Previous;
@@ -17,7 +17,7 @@ use crate::store::operation::attempt::EntrySnapshot;
 use crate::store::operation::attempt::operation::{BlindWrite, Operation};
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types, layout};
 use crate::store::operation::pending::Scattered;
-use crate::store::record::append::{Link, append_claiming, lacking_room, with_retries};
+use crate::store::record::append::{Link, append_in, lacking_room, with_retries};
 use crate::store::record::encoding::{encode_key, encode_value, owned_key};
 use crate::store::record::entry::entry_of;
 use crate::store::record::find::{InMemory, RecordSource, find_in};
@@ -301,31 +301,6 @@ pub(in crate::store) fn upsert_in(
     core: TableRef<'_>,
     shape: impl Shape,
     key: HashedKey<'_>,
-    value: (&[u8], ExpiryWord),
-    tools: (&OperationContext<'_>, &Moment<'_>),
-) -> Result<Attempt<Previous>> {
-    upsert_by::<true>(core, shape, key, value, tools)
-}
-
-/// As [`upsert_in`], for a change of an open batch: the write-ahead log has it already, and its
-/// record may have the room of copies.
-#[cold]
-#[inline(never)]
-pub(in crate::store) fn upsert_unlogged(
-    core: TableRef<'_>,
-    layout: Layout,
-    key: HashedKey<'_>,
-    value: &[u8],
-    tools: (&OperationContext<'_>, &Moment<'_>),
-) -> Result<Attempt<Previous>> {
-    upsert_by::<false>(core, layout, key, (value, ExpiryWord::NEVER), tools)
-}
-
-#[inline(always)]
-fn upsert_by<const LOGGED: bool>(
-    core: TableRef<'_>,
-    shape: impl Shape,
-    key: HashedKey<'_>,
     (value, expiry): (&[u8], ExpiryWord),
     (tools, moment): (&OperationContext<'_>, &Moment<'_>),
 ) -> Result<Attempt<Previous>> {
@@ -350,15 +325,11 @@ fn upsert_by<const LOGGED: bool>(
         }
     }
     with_retries(|| {
-        if !LOGGED {
-            return upsert_once(core, shape, (key.hash, record, Claim::Copy), tools, moment);
-        }
         let layout = shape.layout();
         let fits = move || fits_in_place(core, layout, (key.hash, record), tools.guard);
         let lacks = move || lacking_room(core, layout, &record).filter(|_room| !fits());
         let put = (KeyChange::Put(value, expiry), lacks, moment);
-        let claimed = (key.hash, record, Claim::Value);
-        let change = move || upsert_once(core, shape, claimed, tools, moment);
+        let change = move || upsert_once(core, shape, (key.hash, record), tools, moment);
         logged_try(core, tools.logger(), key, put, change)
     })
 }
@@ -368,7 +339,7 @@ fn upsert_by<const LOGGED: bool>(
 fn upsert_once(
     core: TableRef<'_>,
     shape: impl Shape,
-    (hash, record, claim): (KeyHash, NewRecord<'_>, Claim),
+    (hash, record): (KeyHash, NewRecord<'_>),
     tools: &OperationContext<'_>,
     moment: &Moment<'_>,
 ) -> Result<Option<Attempt<Previous>>> {
@@ -390,8 +361,7 @@ fn upsert_once(
         }
     }
     found.check_table(core)?;
-    let record = (entry, record, claim);
-    Ok(match append_claiming(core, layout, record, tools.guard, tools.counters) {
+    Ok(match append_in(core, layout, (entry, record), tools.guard, tools.counters) {
         Link::Linked => {
             found.count(tools.counters);
             Some(Attempt::Done(found.previous(core, layout, moment)))

@@ -69,23 +69,12 @@ pub(in crate::store) fn append_in(
     guard: &Guard<'_>,
     counters: &Counters,
 ) -> Link {
-    append_claiming(core, layout, (entry, record, claim_of(&record)), guard, counters)
-}
-
-/// As [`append_in`], with the room of any claim.
-#[inline(always)]
-pub(in crate::store) fn append_claiming(
-    core: TableRef<'_>,
-    layout: Layout,
-    (entry, record, claim): (FoundEntry, NewRecord<'_>, Claim),
-    guard: &Guard<'_>,
-    counters: &Counters,
-) -> Link {
     let previous = match entry.address() {
         Address::UNSET => Address::NONE,
         newest => chain_to_keep(core, layout, (newest, record.key), guard),
     };
     let table = (core.table.number, layout);
+    let claim = claim_of(&record);
     match link_record(core.store, table, (entry, previous), (record, claim), guard) {
         Ok(address) => {
             counters.add(Counter::Appends, 1);

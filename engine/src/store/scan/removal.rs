@@ -14,7 +14,6 @@ use super::liveness::{Candidate, NOW, Uncertain, Walk, resolved_of, walk_in_memo
 use super::pulse::Pulse;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
-use crate::base::hash::KeyHash;
 use crate::base::wait::yield_once;
 use crate::hybrid_log::{Region, Room};
 use crate::log::Space;
@@ -46,8 +45,6 @@ enum Blocked {
     NoRoom(Room),
     /// Another operation has changed the chain.
     Lost,
-    /// A batch holds the key.
-    HeldKey(KeyHash),
     /// The write-ahead log has no space for the entry of the deletion.
     NoWalSpace(Box<Space>),
     /// The scan has expired, so its records may have changed in place. Or the write-ahead log
@@ -135,7 +132,6 @@ async fn remove_in_memory<S: HasLayout>(
                 }
             }
             Some(Blocked::NoWalSpace(space)) => core.wal()?.wait_for(*space).await?,
-            Some(Blocked::HeldKey(hash)) => core.wal()?.released(hash).await,
             Some(Blocked::Failed(error)) => return Err(error),
             Some(Blocked::Lost) | None => yield_once().await,
         }
@@ -177,7 +173,6 @@ fn try_once<S: HasLayout>(
         Ok(linked) => linked,
         Err(why) => match *why {
             Unlogged::NoRoom(room) => Link::NoRoom(room),
-            Unlogged::Held(hash) => return Removal::Blocked(Blocked::HeldKey(hash)),
             Unlogged::NotAppended(why) => {
                 return Removal::Blocked(
                     why.into_space().map_or_else(Blocked::Failed, Blocked::NoWalSpace),

@@ -1,8 +1,6 @@
 //! Changes of keys, logged if the store has a write-ahead log.
 
-use super::entry::{SessionProgress, WalEntry};
-use super::key_change::KeyChange;
-use super::unlogged::Unlogged;
+use super::entry::{KeyChange, SessionProgress, WalEntry};
 use super::write_ahead_log::WriteAheadLog;
 use crate::base::error::Result;
 use crate::hybrid_log::Room;
@@ -10,7 +8,7 @@ use crate::log::NotAppended;
 use crate::store::answers::Previous;
 use crate::store::context::Logger;
 use crate::store::moment::Moment;
-use crate::store::operation::attempt::{Attempt, HashedKey};
+use crate::store::operation::attempt::{Attempt, Blocked, HashedKey};
 use crate::store::sessions::state::SessionEntry;
 use crate::store::table::TableRef;
 
@@ -18,6 +16,15 @@ use crate::store::table::TableRef;
 pub(in crate::store) trait TakesEffect {
     /// Returns whether the key has changed.
     fn took_effect(&self) -> bool;
+}
+
+/// The reason why a change was not made.
+#[derive(Debug)]
+pub(in crate::store) enum Unlogged {
+    /// The log of the store has no room for its record.
+    NoRoom(Room),
+    /// The write-ahead log does not take its entry.
+    NotAppended(NotAppended),
 }
 
 /// Makes a change of a key. With a write-ahead log, the change has an entry if it takes effect.
@@ -116,7 +123,7 @@ fn log_change<T: TakesEffect>(
     let (table, serial) = (core.table.number, session.as_ref().map(|session| session.serial));
     let entry = WalEntry::Change { table, key, change: description, session };
     let changed =
-        wal.log_change(hash, &entry, logger.guard, (change, T::took_effect)).map_err(Box::new)?;
+        wal.log_change(hash, &entry, logger.guard, (change, T::took_effect)).map_err(unlogged)?;
     if let (Some(serial), Some(until), Some(ledger)) = (serial, until, logger.account())
         && changed.took_effect()
     {
@@ -146,6 +153,20 @@ fn progress(
 #[cold]
 fn unlogged(why: NotAppended) -> Box<Unlogged> {
     Box::new(Unlogged::NotAppended(why))
+}
+
+impl Unlogged {
+    /// Returns what the operation waits for.
+    ///
+    /// # Errors
+    /// The write-ahead log refuses the entry.
+    #[cold]
+    pub(in crate::store) fn blocked(self) -> Result<Blocked> {
+        match self {
+            Self::NoRoom(room) => Ok(Blocked::NoSpace(room)),
+            Self::NotAppended(why) => why.into_space().map(Blocked::NoWalSpace),
+        }
+    }
 }
 
 impl TakesEffect for Attempt<Previous> {

@@ -4,8 +4,7 @@
 //! pages, grow the index, compact and take checkpoints meanwhile. Such a checkpoint has the entries
 //! that were repeated by then.
 
-use super::entry::{SessionProgress, WalEntry};
-use super::key_change::{BatchChanges, KeyChange};
+use super::entry::{KeyChange, SessionProgress, WalEntry};
 use crate::base::error::{Error, Result};
 use crate::log::LogAddress;
 use crate::record::TableNumber;
@@ -80,20 +79,6 @@ impl StoreInner {
                         let before = self.point_before(&sessions, progress.id);
                         sessions.insert(progress.id, point_after(before, &progress));
                     }
-                }
-                WalEntry::Batch { table, id, point, begins, changes } => {
-                    match tables.get(&table) {
-                        Some(Some(table)) => {
-                            for (key, change) in BatchChanges::new(changes) {
-                                repeat(table, key, change).await?;
-                                replayed.changes += 1;
-                            }
-                        }
-                        Some(None) => {}
-                        None => return Err(of_no_table(table)),
-                    }
-                    let before = self.point_before(&sessions, id).filter(|_| !begins);
-                    sessions.insert(id, later(before, point));
                 }
             }
             since += 1;

@@ -3,7 +3,6 @@
 use super::entry::WalEntry;
 use super::relief::Relief;
 use super::stripes::Stripes;
-use super::unlogged::Unlogged;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
@@ -58,20 +57,18 @@ impl WriteAheadLog {
     /// Makes a change of a key, and writes its entry.
     ///
     /// # Errors
-    /// Why there is no space for the entry, or that a batch holds the key. Then nothing was
-    /// changed.
+    /// Why there is no space for the entry. Then nothing was changed.
     pub(super) fn log_change<T>(
         &self,
         hash: KeyHash,
         entry: &WalEntry<'_>,
         guard: &Guard<'_>,
         (change, took_effect): (impl FnOnce() -> T, impl FnOnce(&T) -> bool),
-    ) -> Result<T, Unlogged> {
-        let mut stripe = self.stripes.lock(hash).ok_or(Unlogged::Held(hash))?;
+    ) -> Result<T, NotAppended> {
+        let mut stripe = self.stripes.lock(hash);
         let buffer = stripe.buffer();
         entry.encode(buffer);
-        let space = self.log.inner.appender.reserve(buffer.len(), guard);
-        let space = space.map_err(Unlogged::NotAppended)?;
+        let space = self.log.inner.appender.reserve(buffer.len(), guard)?;
         let changed = change();
         if took_effect(&changed) {
             space.fill(buffer);
@@ -79,8 +76,8 @@ impl WriteAheadLog {
         Ok(changed)
     }
 
-    /// Writes an entry whose changes follow, or that changes no key.
-    pub(in crate::store) fn log_entry(
+    /// Writes an entry that changes no key.
+    pub(super) fn log_entry(
         &self,
         entry: &WalEntry<'_>,
         guard: &Guard<'_>,
@@ -88,15 +85,6 @@ impl WriteAheadLog {
         let bytes = entry.to_bytes();
         self.log.inner.appender.reserve(bytes.len(), guard)?.fill(&bytes);
         Ok(())
-    }
-
-    /// Waits until no batch holds the key with this hash.
-    pub(in crate::store) async fn released(&self, hash: KeyHash) {
-        self.stripes.released(hash).await;
-    }
-
-    pub(super) fn stripes(&self) -> &Stripes {
-        &self.stripes
     }
 
     /// Waits until there is space for an entry.

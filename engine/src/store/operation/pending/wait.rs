@@ -3,7 +3,6 @@
 use super::cached::keep_chain;
 use super::{LearntChain, PendingResult, PendingState, Scattered};
 use crate::base::error::{Error, Result};
-use crate::base::hash::KeyHash;
 use crate::base::wait::yield_once;
 use crate::base::weak_spot;
 use crate::log::Space;
@@ -52,8 +51,6 @@ impl<'a> PendingWait<'a> {
                 Ok(PendingResult::Nothing)
             }),
             Blocked::NoWalSpace(space) => Box::pin(wal_space(core, *space)),
-            Blocked::HeldKey(hash) => Box::pin(key_released(core, hash)),
-            Blocked::BatchPause => Box::pin(batches_go_on(core)),
             Blocked::Fuzzy(address) => Box::pin(async move {
                 core.log.wait_until_immutable(address).await?;
                 Ok(PendingResult::Nothing)
@@ -64,9 +61,10 @@ impl<'a> PendingWait<'a> {
                 }
                 Ok(PendingResult::Drained(address))
             }),
-            Blocked::VersionBarrier => {
-                Box::pin(async move { core.cut_over().await.map(|()| PendingResult::Nothing) })
-            }
+            Blocked::VersionBarrier => Box::pin(async move {
+                core.cut_over().await?;
+                Ok(PendingResult::Nothing)
+            }),
             Blocked::Contended | Blocked::Overtaken => Box::pin(async {
                 yield_once().await;
                 Ok(PendingResult::Nothing)
@@ -113,18 +111,6 @@ impl<'a> PendingWait<'a> {
 /// Waits for space in the write-ahead log.
 async fn wal_space(core: TableRef<'_>, space: Space) -> Result<PendingResult> {
     core.store.wal()?.wait_for(space).await?;
-    Ok(PendingResult::Nothing)
-}
-
-/// Waits until no batch holds the key with this hash.
-async fn key_released(core: TableRef<'_>, hash: KeyHash) -> Result<PendingResult> {
-    core.store.wal()?.released(hash).await;
-    Ok(PendingResult::Nothing)
-}
-
-/// Waits until batches may begin.
-async fn batches_go_on(core: TableRef<'_>) -> Result<PendingResult> {
-    core.batches.opened(core.log.health()).await;
     Ok(PendingResult::Nothing)
 }
 
