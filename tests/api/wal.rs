@@ -11,7 +11,7 @@ mod statistics;
 use kvick::checkpoint::Token;
 use kvick::codec::Expiring;
 use kvick::config::{ByteSize, DurableBy};
-use kvick::io::MemoryDirectory;
+use kvick::io::{Directory, MemoryDirectory};
 use kvick::runtime::block_on;
 use kvick::session::{Expiry, Update};
 use kvick::{Config, Database, ErrorKind, FasterKv};

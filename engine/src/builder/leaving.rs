@@ -12,7 +12,7 @@
 
 use super::{Builder, Places, launch};
 use crate::base::error::{Error, Result};
-use crate::checkpoint::Token;
+use crate::checkpoint::{CheckpointPlan, Token};
 use crate::config::DurableBy;
 use crate::database::Database;
 use crate::recovery::{Opening, TypeNames, has_wal, remove_left_wal};
@@ -103,10 +103,16 @@ pub(super) async fn checkpoint_changes(
     first.config = first.config.with_durability(DurableBy::Wal);
     first.wal_directory = Some(Arc::clone(left));
     let database = Box::pin(launch(first, types, None)).await?;
-    let taken = database.checkpoint().await;
+    let checkpoints = &database.lifecycle().checkpoints;
+    // One of the schedule may be in progress.
+    let taken = checkpoints.start_in_turn(CheckpointPlan::full(checkpoints.kind())).await;
     database.close().await?;
-    let Token(token) = taken?.token;
-    opening.token = Some(token);
+    let Token(taken) = taken?.token;
+    // Closing, or compaction before it, may have replaced the checkpoint.
+    let newest = checkpoints.checkpoint_files().manifest().newest_safe();
+    let newest = newest.expect("a checkpoint that survives power cuts was taken");
+    assert!(newest >= taken, "tokens ascend: {newest} after {taken}");
+    opening.token = Some(newest);
     // Sessions of two openings have different identities.
     opening.life = opening.life.wrapping_add(0x9e37_79b9_7f4a_7c15);
     Ok(())

@@ -129,7 +129,7 @@ impl Compaction {
                 Next::ScansInTheWay => _ = hold_back.look(core, handle.now()),
                 Next::Due(until) => {
                     // Scans that are held back begin when no further round is due.
-                    self.compact_in_turn(until, &mut pace).await;
+                    self.compact_in_turn(until, &mut pace, hold_back.is_idle()).await;
                     if self.rounds.is_stalled() {
                         rest_until = handle.now() + RETRY;
                     }
@@ -191,9 +191,10 @@ impl Compaction {
         .await
     }
 
-    /// Makes rounds as long as the policy wants one and nothing else comes first. Writers within a
-    /// budget have a pace meanwhile.
-    async fn compact_in_turn(&self, until: Address, pace: &mut Pace) {
+    /// Makes rounds as long as the policy wants one and nothing else comes first; a single one if
+    /// scans are held back, for which only the caller looks. Writers within a budget have a pace
+    /// meanwhile.
+    async fn compact_in_turn(&self, until: Address, pace: &mut Pace, scans_begin: bool) {
         let core = self.rounds.core();
         let (quota, handle) = (core.log.quota(), self.rounds.handle());
         let mut due = Some(until);
@@ -203,8 +204,8 @@ impl Compaction {
                 Some(space) => pace.during((space, handle), round).await,
                 None => _ = round.await,
             }
-            let is_next = !self.has_waiting() && !quota.is_pressed() && !core.has_scan();
-            due = self.rounds.wanted().filter(|_| is_next);
+            let comes_first = self.has_waiting() || quota.is_pressed() || core.has_scan();
+            due = self.rounds.wanted().filter(|_| scans_begin && !comes_first);
         }
         pace.end(quota);
     }
@@ -212,11 +213,10 @@ impl Compaction {
     /// Makes a round that the policy wants. Returns what it did, if its files went or may go.
     async fn compact_some(&self, until: Address) -> Option<Round> {
         let made = match self.rounds.round(until, &mut None).await {
-            Ok(round) if round.source_bytes > 0 => {
-                let freed = self.rounds.free_after_round().await;
-                let freed = freed.and(self.rounds.free_for_writers().await);
-                freed.map(|()| Some(round))
-            }
+            Ok(round) if round.source_bytes > 0 => match self.rounds.free_after_round().await {
+                Ok(()) => self.rounds.free_for_writers().await.map(|()| Some(round)),
+                Err(error) => Err(error),
+            },
             made => made.map(|_nothing| None),
         };
         made.unwrap_or_else(|error| {

@@ -124,6 +124,10 @@ impl Pace {
         let since = |before: Look| now.at.saturating_sub(before.at).as_nanos();
         let opened_since = |before: Look| now.opened.saturating_sub(before.opened);
         let left = left.saturating_sub(opened_since(start));
+        if left > space.due {
+            // A round by the space ratio, or of a budget that is hardly used.
+            return space.quota.pace(u64::MAX);
+        }
         let earned = match self.usual {
             None => {
                 let round = FIRST * since(start).max(LOOK.as_nanos());

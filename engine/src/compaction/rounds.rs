@@ -94,28 +94,39 @@ impl Rounds {
     /// Returns the space of the log, if it has a budget or a space ratio.
     fn space(&self) -> Option<LogSpace> {
         let core = self.core();
-        let log = &core.log;
-        let begin = log.pages().begin().raw();
-        let (flushed, tail) = (log.flushing().flushed().raw(), log.tail_address().raw());
-        let (end, probe, is_budget) = (u64::MAX, None, false);
-        let space = LogSpace { files_begin: begin, begin, flushed, tail, end, probe, is_budget };
         let by_ratio = self.ratio().map(|percent| {
-            let file = log.file().device().geometry().segment_bytes;
-            self.done().policy.by_ratio(space, percent, self.data(), file)
+            let file = core.log.file().device().geometry().segment_bytes;
+            self.done().policy.by_ratio(self.unbounded(), percent, self.data(), file)
         });
-        let Some(sizes) = core.space.sizes() else {
+        let Some(budget) = self.budget() else {
             return by_ratio;
         };
+        let by_ratio = by_ratio.filter(|by_ratio| by_ratio.end < budget.end);
+        let files_begin = budget.files_begin;
+        Some(LogSpace { files_begin, ..by_ratio.unwrap_or(budget) })
+    }
+
+    /// Returns the space of the log within the budget, if there is one.
+    fn budget(&self) -> Option<LogSpace> {
+        let core = self.core();
+        let sizes = core.space.sizes()?;
         let limits = if core.config.cache {
             core.space.limits_within_budget(sizes)
         } else {
-            log.quota().limits()
+            core.log.quota().limits()
         };
         let end = limits.values.saturating_mul(sizes.page_bytes);
-        let by_ratio = by_ratio.filter(|by_ratio| by_ratio.end < end);
-        let budget = LogSpace { end, is_budget: !core.config.cache, ..space };
-        let files_begin = core.space.division().files_begin;
-        Some(LogSpace { files_begin, ..by_ratio.unwrap_or(budget) })
+        let (is_budget, files_begin) = (!core.config.cache, core.space.division().files_begin);
+        Some(LogSpace { files_begin, end, is_budget, ..self.unbounded() })
+    }
+
+    /// Returns the space of the log as if it had no end.
+    fn unbounded(&self) -> LogSpace {
+        let log = &self.core().log;
+        let begin = log.pages().begin().raw();
+        let (flushed, tail) = (log.flushing().flushed().raw(), log.tail_address().raw());
+        let (end, probe, is_budget) = (u64::MAX, None, false);
+        LogSpace { files_begin: begin, begin, flushed, tail, end, probe, is_budget }
     }
 
     /// Returns the space whose use has a pace while a round is due, in a store with a budget. A
@@ -123,7 +134,7 @@ impl Rounds {
     pub(super) fn paced_space(&self) -> Option<PacedSpace<'_>> {
         let core = self.core();
         let page_bytes = core.space.sizes().filter(|_| !core.config.cache)?.page_bytes;
-        let due = self.space()?.due_left() / page_bytes;
+        let due = self.budget()?.due_left() / page_bytes;
         Some(PacedSpace { quota: core.log.quota(), page_bytes, due })
     }
 

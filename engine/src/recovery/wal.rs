@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::epoch::Epoch;
 use crate::log::handle::FasterLog;
 use crate::log::{self, Continuation, Renews, SharedLog};
+use crate::manifest::files::{MANIFEST, list};
 use crate::manifest::read::read_sound_manifest;
 use crate::opening::ending::Maintenance;
 use crate::store::WriteAheadLog;
@@ -107,6 +108,10 @@ impl Opening {
 /// # Errors
 /// Those of reading its manifest. A damaged manifest has none here, since an opening reports it.
 pub(crate) async fn has_wal(directory: &dyn Directory) -> Result<bool> {
+    // Only files that are there are read.
+    if !list(directory).await?.iter().any(|file| file == MANIFEST) {
+        return Ok(false);
+    }
     let manifest = read_sound_manifest::<Manifest>(directory).await?;
     Ok(manifest.is_some_and(|manifest| manifest.wal().is_some()))
 }

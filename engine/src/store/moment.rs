@@ -1,7 +1,8 @@
 //! The time at which an attempt happens.
 //!
-//! An attempt, or a group of a batch, reads the clock once at most, and only if it finds or sets an
-//! expiry. The clock is code of the user, so it is read before a lock is taken.
+//! An attempt reads the clock once at most, and only if it finds or sets an expiry. So does a hit,
+//! and a group of a batch for its keys that are no hits. The clock is code of the user, so it is
+//! read before a lock is taken.
 //!
 //! Between the reading of the clock and the effect of an attempt the second may end. So a change of
 //! a key counts as made before its expiry if it began before it, as if it had been a little faster.

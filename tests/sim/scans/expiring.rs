@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, poll};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt, TryStreamExt, poll};
 use kvick::config::ByteSize;
 use kvick::{Config, ErrorKind, FasterKv};
 use tests::samples::{SampleKey, SampleValue, item};
@@ -106,6 +107,41 @@ fn a_leaked_scan_gives_its_memory_back() {
         assert_eq!(error.kind(), ErrorKind::Truncated, "{error}");
         assert!(scan.try_next().await.expect("it is over").is_none());
         store.close().await.expect("closes");
+    });
+}
+
+/// The work of a scan was dropped with the read for which its task waited. So that task was never
+/// woken.
+#[test]
+fn the_task_of_a_scan_that_waits_for_a_read_learns_of_its_end() {
+    let world = World::new(1);
+    let site = world.site.clone();
+    world.simulation.run(async move {
+        let config = Config::default().with_memory(ByteSize::mib(1)).with_huge_pages(false);
+        let store = site.open::<u64, u64>(config.with_page_size(ByteSize::kib(4))).await;
+        store.upsert_each((0..40_000).map(|key| (key, key))).await.expect("a sound disk");
+        store.flush_and_evict().await.expect("a sound disk");
+        let mut scan = store.scan();
+        scan.try_next().await.expect("a sound disk").expect("there are keys");
+        site.disk.stall();
+        let ended = async {
+            loop {
+                match scan.try_next().await {
+                    Ok(next) => assert!(next.is_some(), "the disk stands still"),
+                    Err(error) => break Some(error),
+                }
+            }
+        };
+        let pressed = async {
+            store.compact().await.expect_err("a scan is in the way");
+            site.handle.sleep(10 * LONG).await;
+            None
+        };
+        // Each has a waker of its own.
+        let mut tasks: FuturesUnordered<_> =
+            [ended.left_future(), pressed.right_future()].into_iter().map(Box::pin).collect();
+        let error = tasks.next().await.flatten().expect("the scan waits for ever");
+        assert_eq!(error.kind(), ErrorKind::Truncated, "{error}");
     });
 }
 

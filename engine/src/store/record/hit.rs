@@ -1,9 +1,9 @@
 //! Hits: operations that end with one look at one record.
 //!
 //! The key of a hit has the newest record of its chain, and this record is in memory. Its value is
-//! in the record, and has not expired. A read returns it. An upsert overwrites it, if the record is
-//! mutable and large enough, and the store has no write-ahead log. A read-modify-write does so too,
-//! or appends a record for a longer value: whether the value fits shows only when it is computed.
+//! in the record. A read returns it, if it has not expired. An upsert overwrites it, if the record
+//! is mutable and large enough, and the store has no write-ahead log. A read-modify-write does so
+//! too, or appends a record for a longer value: whether it fits shows only when it is computed.
 //! Most operations are hits. So they have a way of their own before the general attempt: without
 //! branches for anything else, inlined in the caller, and with few values alive at once. An
 //! operation that is no hit has changed nothing. It begins anew with a general attempt.

@@ -1,6 +1,6 @@
 //! The scans in progress.
 
-use super::pulse::{Pulse, Work};
+use super::pulse::Pulse;
 use crate::base::address::Address;
 use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -197,15 +197,19 @@ impl ActiveScans {
         expired.collect()
     }
 
-    /// Lets go of what expired scans need, and returns their work, so that the caller drops it. The
-    /// caller has drained the epoch since they expired.
-    pub(super) fn let_go(&self, expired: &[u64]) -> Vec<Work> {
+    /// Lets go of what expired scans need, drops their work, and wakes their tasks. The caller has
+    /// drained the epoch since they expired.
+    pub(super) fn let_go(&self, expired: &[u64]) {
         let mut scans = self.scans();
-        let work = expired.iter().filter_map(|number| scans.let_go(*number)).collect();
+        let ended: Vec<_> = expired.iter().filter_map(|number| scans.let_go(*number)).collect();
         self.publish(&scans);
         drop(scans);
         self.ended.notify(usize::MAX);
-        work
+        for pulse in ended {
+            // The work lets its entry and its memory go.
+            drop(pulse.take_work());
+            pulse.wake();
+        }
     }
 
     /// Lets the driver end the freeze of a scan, if it is frozen.
@@ -328,13 +332,13 @@ impl Scan {
 }
 
 impl Scans {
-    /// Ends the freeze of an expired scan, and forgets what it needs. Returns its work.
-    fn let_go(&mut self, number: u64) -> Option<Work> {
+    /// Ends the freeze of an expired scan, and forgets what it needs. Returns its pulse.
+    fn let_go(&mut self, number: u64) -> Option<Arc<Pulse>> {
         // It may have been dropped meanwhile.
         let scan = self.scans.get_mut(&number)?;
         self.thaws.extend(scan.thaw());
         scan.stage = Stage::Expired(scan.stage.bounds().expect("a scan expires after its moment"));
-        scan.pulse.take_work()
+        Some(Arc::clone(&scan.pulse))
     }
 
     /// Returns the first address that each scan needs that has begun.
@@ -430,7 +434,7 @@ mod tests {
         assert_eq!(scans.expire(at(6)), [idle]);
         assert!(pulses[0].check().is_err() && pulses[1].check().is_ok());
         assert_eq!(scans.needs().0, 2, "it is let go after a drain");
-        drop(scans.let_go(&[idle]));
+        scans.let_go(&[idle]);
         assert_eq!((scans.needs().0, scans.take_thaws().len()), (1, 1));
         assert_eq!(scans.bounds_of(idle), Some(bounds(2000)), "its task may ask late");
         scans.leave(idle);

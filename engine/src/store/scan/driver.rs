@@ -72,8 +72,7 @@ impl StoreInner {
             // After this, each scan that shows what it has read knows of it. See `pulse`.
             self.log.drain().await;
             tracing::warn!(target: "kvick::scan", ?expired, "scans that were not polled expired");
-            // It lets its entry and its memory go.
-            drop(self.scans.let_go(&expired));
+            self.scans.let_go(&expired);
         }
     }
 

@@ -91,7 +91,8 @@ impl LiveRecords {
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        found.pulse().keep_work(Box::pin(finding(Arc::clone(&found))));
+        let work = Box::pin(finding(Arc::clone(&found)));
+        found.pulse().keep_work(work).expect("a scan that is made now has not expired");
         Self { found, is_over: false, table: Arc::clone(table), wish }
     }
 
@@ -109,19 +110,23 @@ impl LiveRecords {
         }
         let pulse = self.found.pulse();
         pulse.beat();
+        // Before the work is taken, so that the driver wakes this task if it takes the work later.
+        pulse.register(context.waker());
         let Some(mut work) = pulse.take_work() else {
             // The driver has dropped it.
             self.is_over = true;
-            return Poll::Ready(pulse.check().err().map(Err));
+            let expired = pulse.check().expect_err("a scan that has panicked is not polled again");
+            return Poll::Ready(Some(Err(expired)));
         };
         match work.as_mut().poll(context) {
-            Poll::Pending => {
-                pulse.keep_work(work);
-                match self.found.take() {
-                    Some(batch) => Poll::Ready(Some(Ok(batch))),
-                    None => Poll::Pending,
+            Poll::Pending => match (self.found.take(), pulse.keep_work(work)) {
+                (Some(batch), _) => Poll::Ready(Some(Ok(batch))),
+                (None, Ok(())) => Poll::Pending,
+                (None, Err(expired)) => {
+                    self.is_over = true;
+                    Poll::Ready(Some(Err(expired)))
                 }
-            }
+            },
             Poll::Ready(end) => {
                 self.is_over = true;
                 Poll::Ready(end.err().map(Err))

@@ -17,8 +17,9 @@
 use crate::base::error::{Error, Result};
 use kvick_io::BoxFuture;
 use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use kvick_io::sync::{Mutex, MutexGuard};
+use kvick_io::sync::{AtomicWaker, Mutex, MutexGuard};
 use std::fmt;
+use std::task::Waker;
 
 /// The future that finds the records of a scan.
 pub(super) type Work = BoxFuture<'static, Result<()>>;
@@ -32,6 +33,8 @@ pub(in crate::store) struct Pulse {
     is_expired: AtomicBool,
     // Under its lock: `None` while it is polled, and after its end.
     work: Mutex<Option<Work>>,
+    // Set by the task of the scan, taken by the driver: work that is dropped wakes no task.
+    task: AtomicWaker,
 }
 
 impl Pulse {
@@ -67,15 +70,27 @@ impl Pulse {
         self.work().take()
     }
 
-    /// Keeps the work until it is polled again, or until the driver drops it. Drops it here if the
-    /// scan has expired meanwhile.
-    pub(super) fn keep_work(&self, work: Work) {
+    /// Keeps the work until it is polled again, or until the driver drops it.
+    ///
+    /// # Errors
+    /// `Truncated` if the scan has expired meanwhile. Then the work is dropped here.
+    pub(super) fn keep_work(&self, work: Work) -> Result<()> {
         let mut kept = self.work();
-        if self.check().is_ok() {
-            *kept = Some(work);
-        }
         // The driver takes the work after `expire`: it finds the work, or the lock brings the flag
         // here.
+        self.check()?;
+        *kept = Some(work);
+        Ok(())
+    }
+
+    /// Lets [`wake`](Self::wake) wake the task that polls the scan now.
+    pub(super) fn register(&self, waker: &Waker) {
+        self.task.register(waker);
+    }
+
+    /// Wakes the task that waits for the scan. The scan has expired, and its work was taken.
+    pub(super) fn wake(&self) {
+        self.task.wake();
     }
 
     fn work(&self) -> MutexGuard<'_, Option<Work>> {
