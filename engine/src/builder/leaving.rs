@@ -3,8 +3,7 @@
 //!
 //! 1. The store is opened with the log, which repeats its changes, and takes a checkpoint.
 //! 2. It is closed, and opened at this checkpoint without the log. The manifest names the log as
-//!    one
-//!    that was left.
+//!    left.
 //! 3. The files of the log are deleted, the manifest of the log last.
 //!
 //! A crash before 2 leaves a store with a log, and after it one without. An opening of either kind
@@ -17,7 +16,7 @@ use crate::config::DurableBy;
 use crate::database::Database;
 use crate::recovery::{Opening, TypeNames, has_wal, remove_left_wal};
 use kvick_io::Directory;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 impl<S> Builder<S> {
@@ -27,21 +26,15 @@ impl<S> Builder<S> {
         &self,
         path: Option<&Path>,
     ) -> Result<Option<Arc<dyn Directory>>> {
-        let config = &self.config;
-        if !config.has_wal() {
+        if !self.config.has_wal() {
             return Ok(None);
         }
-        if self.wal_directory.is_some() {
-            return Ok(self.wal_directory.clone());
-        }
-        let path = config.wal_directory.clone().or_else(|| Some(path?.join("wal")));
-        let Some(path) = path.filter(|_| self.surroundings.directory.is_none()) else {
-            return Err(Error::invalid(
+        let directory = self.wal_directory_in(path, |_path| true)?;
+        directory.map(Some).ok_or_else(|| {
+            Error::invalid(
                 "durability = wal: a store in a given directory needs `wal_directory(..)`, too",
-            ));
-        };
-        let io = || config.backend.io_config(config);
-        self.surroundings.directory(&path, (&config.backend, "write-ahead log"), io).map(Some)
+            )
+        })
     }
 
     /// Returns the directory in which the store may have a write-ahead log that it shall not have.
@@ -49,16 +42,26 @@ impl<S> Builder<S> {
         &self,
         path: Option<&Path>,
     ) -> Result<Option<Arc<dyn Directory>>> {
-        let config = &self.config;
-        if config.has_wal() || config.is_in_memory() {
+        if self.config.has_wal() || self.config.is_in_memory() {
             return Ok(None);
         }
+        self.wal_directory_in(path, Path::is_dir)
+    }
+
+    /// Returns the directory that was set for the log, or that of its path, if the path is wanted.
+    /// A store in a given directory has no path.
+    fn wal_directory_in(
+        &self,
+        path: Option<&Path>,
+        is_wanted: impl FnOnce(&Path) -> bool,
+    ) -> Result<Option<Arc<dyn Directory>>> {
+        let config = &self.config;
         if self.wal_directory.is_some() {
             return Ok(self.wal_directory.clone());
         }
         let path = config.wal_directory.clone().or_else(|| Some(path?.join("wal")));
-        let is_there = |path: &PathBuf| self.surroundings.directory.is_none() && path.is_dir();
-        let Some(path) = path.filter(is_there) else {
+        let path = path.filter(|path| self.surroundings.directory.is_none() && is_wanted(path));
+        let Some(path) = path else {
             return Ok(None);
         };
         let io = || config.backend.io_config(config);

@@ -32,6 +32,15 @@ async fn filled<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(site: &Site) -> 
     store
 }
 
+/// Returns a store whose records are all on the device.
+async fn evicted(site: &Site) -> FasterKv<u64, u64> {
+    let config = Config::default().with_memory(ByteSize::mib(1)).with_huge_pages(false);
+    let store = site.open::<u64, u64>(config.with_page_size(ByteSize::kib(4))).await;
+    store.upsert_each((0..40_000).map(|key| (key, key))).await.expect("a sound disk");
+    store.flush_and_evict().await.expect("a sound disk");
+    store
+}
+
 async fn overwrite<K: SampleKey + ?Sized, V: SampleValue + ?Sized>(
     store: &FasterKv<K, V>,
     site: &Site,
@@ -83,10 +92,7 @@ fn a_leaked_scan_gives_its_memory_back() {
     let world = World::new(1);
     let site = world.site.clone();
     world.simulation.run(async move {
-        let config = Config::default().with_memory(ByteSize::mib(1)).with_huge_pages(false);
-        let store = site.open::<u64, u64>(config.with_page_size(ByteSize::kib(4))).await;
-        store.upsert_each((0..40_000).map(|key| (key, key))).await.expect("a sound disk");
-        store.flush_and_evict().await.expect("a sound disk");
+        let store = evicted(&site).await;
         let frames = || store.stats().memory.frames;
         let before = frames();
         let mut scan = store.scan();
@@ -117,10 +123,7 @@ fn the_task_of_a_scan_that_waits_for_a_read_learns_of_its_end() {
     let world = World::new(1);
     let site = world.site.clone();
     world.simulation.run(async move {
-        let config = Config::default().with_memory(ByteSize::mib(1)).with_huge_pages(false);
-        let store = site.open::<u64, u64>(config.with_page_size(ByteSize::kib(4))).await;
-        store.upsert_each((0..40_000).map(|key| (key, key))).await.expect("a sound disk");
-        store.flush_and_evict().await.expect("a sound disk");
+        let store = evicted(&site).await;
         let mut scan = store.scan();
         scan.try_next().await.expect("a sound disk").expect("there are keys");
         site.disk.stall();

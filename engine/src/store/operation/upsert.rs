@@ -62,12 +62,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
         core: TableRef<'_>,
         tools: &mut OperationContext<'_>,
     ) -> Option<Result<Previous>> {
-        at_newest::<K, _>(
-            core,
-            self.key,
-            #[inline(always)]
-            |found| self.hit_at(core, found, tools),
-        )
+        blind_hit(self, core, tools)
     }
 
     fn key(&self) -> Result<Vec<u8>> {
@@ -142,12 +137,7 @@ impl<K: Key + ?Sized, V: Expires + ?Sized> Operation for UpsertWith<'_, K, V> {
         core: TableRef<'_>,
         tools: &mut OperationContext<'_>,
     ) -> Option<Result<Previous>> {
-        at_newest::<K, _>(
-            core,
-            self.key,
-            #[inline(always)]
-            |found| self.hit_at(core, found, tools),
-        )
+        blind_hit(self, core, tools)
     }
 
     fn key(&self) -> Result<Vec<u8>> {
@@ -215,6 +205,21 @@ pub(in crate::store) fn at_newest<K: Key + ?Sized, R>(
     let bytes = encode_key::<K>(key).ok()?;
     let key = hashed::<K>(core, bytes.as_ref()).ok()?;
     hit((key.bytes, core.index.newest_at_once(key.hash)))
+}
+
+/// Does a write that needs no old value, if it is a hit.
+#[inline(always)]
+fn blind_hit<'k, K: Key + ?Sized + 'k, O: BlindWrite<'k, K>>(
+    write: &O,
+    core: TableRef<'_>,
+    tools: &OperationContext<'_>,
+) -> Option<Result<O::Output>> {
+    at_newest::<K, _>(
+        core,
+        write.key_item(),
+        #[inline(always)]
+        |found| write.hit_at(core, found, tools),
+    )
 }
 
 /// Refuses a value that does not match its type, or is too long.
