@@ -125,7 +125,8 @@ fn a_log_of_format_2_is_read() -> Result<()> {
     })
 }
 
-/// The same steps produce the same bytes: only the salt of a log is random.
+/// The same steps produce the same bytes, up to the zeros after the end of a log, for which there
+/// is no rule: only the salt of a log is random.
 #[test]
 fn this_build_writes_the_golden_bytes() {
     block_on(async {
@@ -135,9 +136,15 @@ fn this_build_writes_the_golden_bytes() {
         let golden = copy().await;
         assert!(written.0.keys().eq(golden.0.keys()), "{:?}", written.0.keys());
         for (name, bytes) in &written.0 {
-            assert!(*bytes == golden.0[name], "{name} differs");
+            let same = without_zeros(bytes) == without_zeros(&golden.0[name]);
+            assert!(same, "{name} differs");
         }
     });
+}
+
+fn without_zeros(bytes: &[u8]) -> &[u8] {
+    let last = bytes.iter().rposition(|byte| *byte != 0);
+    &bytes[..last.map_or(0, |last| last + 1)]
 }
 
 /// The control: the same files with another format number are refused.

@@ -179,7 +179,10 @@ fn a_flush_that_failed_is_done_again() {
             log.append_durable(b"first").await.expect("a sound disk");
             let mut sink = log.sink();
             site.disk.set_capacity(Some(site.disk.bytes_used()));
-            sink.feed(vec![9; 700].into()).await.expect("memory has room");
+            // More than the page has left: the rest of it is prepared.
+            for _ in 0..6 {
+                sink.feed(vec![9; 700].into()).await.expect("memory has room");
+            }
             for _ in 0..2 {
                 let error = sink.flush().await.expect_err("the disk is full");
                 assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");

@@ -56,6 +56,7 @@ mod orphaned_logs;
 mod orphans;
 mod overtaken;
 mod pace;
+mod prepared;
 mod pressure;
 mod read_cache;
 mod reader_expiry;

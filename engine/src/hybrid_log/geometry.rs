@@ -27,6 +27,8 @@ pub(crate) struct LogGeometry {
     pub(crate) is_announced: bool,
     /// Bytes of buffers that flushing may use.
     pub(crate) flush_bytes: usize,
+    /// Whether the log is flushed often, in small parts: then flushes prepare blocks.
+    pub(crate) prepares: bool,
     pub(crate) huge_pages: bool,
     /// The owner of the log in messages: "store", "log".
     pub(crate) owner: &'static str,
@@ -89,6 +91,7 @@ mod tests {
             life: Life::FIRST,
             is_announced: true,
             flush_bytes: 4096,
+            prepares: false,
             huge_pages: false,
             owner: "log",
             end: LogEnd::of_store(12),

@@ -137,6 +137,7 @@ impl Opening {
             life,
             is_announced,
             flush_bytes: geometry.io_budget_bytes,
+            prepares: false,
             huge_pages: self.config.huge_pages,
             owner: "store",
             end: LogEnd::of_store(geometry.page_bits),

@@ -10,7 +10,7 @@ use crate::contract::completion::{Completion, Transfer};
 use crate::contract::device::{Device, Geometry};
 use crate::files::segments::{Extent, Extents, Insertion, Lookup, Segments, Truncation};
 use crate::sim::failures::Failures;
-use crate::sim::medium::blocks;
+use crate::sim::medium::blocks::{self, Block};
 use crate::sim::medium::file::SimFile;
 use crate::sim::medium::history::OperationKind;
 use crate::sim::medium::work::{Coverage, CoveredNames, InFlight, Work};
@@ -232,14 +232,18 @@ fn in_order(extents: Extents<SimFile>) -> Vec<Extent<SimFile>> {
     std::iter::once(extents.first).chain(extents.rest).collect()
 }
 
-/// Returns a durable block of `file` among the blocks that the medium writes for this range.
+/// Returns a durable block of `file` among the blocks that the medium writes for this range, unless
+/// its bytes are zeros, which prepare a place.
 fn durable_block(file: &SimFile, range: &Extent<SimFile>, physical: u64) -> Option<u64> {
     let contents = file.contents();
     let start = range.offset / physical * physical;
     let end = (range.offset + range.len as u64).next_multiple_of(physical);
     let len = usize::try_from(end - start).expect("a little more than a transfer");
     let mut parts = blocks::parts(contents.block, start, len);
-    parts.find(|part| contents.durable.contains_key(&part.index)).map(|part| part.index)
+    let has_bytes = |block: &Block| block.iter().any(|byte| *byte != 0);
+    parts
+        .find(|part| contents.durable.get(&part.index).is_some_and(has_bytes))
+        .map(|part| part.index)
 }
 
 /// Carries out a truncation. A failed truncation applies to each file as a whole or not at all.

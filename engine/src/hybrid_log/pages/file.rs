@@ -114,6 +114,13 @@ impl LogFile {
         UnitFile::new(device, self.units.salted(salt), first)
     }
 
+    /// Returns the most bytes of one of `at_once` transfers that together stay within the budget of
+    /// buffers: whole units.
+    pub(in crate::hybrid_log) fn largest_transfer(&self, at_once: usize) -> usize {
+        let unit = self.units.unit_bytes();
+        (self.buffer_bytes() / at_once / unit).clamp(1, LARGEST_TRANSFER / unit) * unit
+    }
+
     /// Returns the next units of `[from, limit)`, up to the end of a page. Transfers of `at_once`
     /// such sizes together stay within the budget of buffers.
     pub(in crate::hybrid_log) fn chunk(
@@ -125,8 +132,7 @@ impl LogFile {
         debug_assert!(at_once > 0, "a transfer is in flight");
         let starts = from == Address::FIRST || from == self.units.unit_start(from);
         debug_assert!(starts, "{from:?} is where a unit, or the log, begins");
-        let largest = (self.buffer_bytes() / at_once / self.units.unit_bytes())
-            .clamp(1, LARGEST_TRANSFER / self.units.unit_bytes());
+        let largest = self.largest_transfer(at_once) / self.units.unit_bytes();
         // They end on physical blocks, like flushes, so a sync between two of them is safe.
         let block_units = self.units.block_units();
         let largest = (largest / block_units * block_units).max(block_units);

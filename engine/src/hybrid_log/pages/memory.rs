@@ -200,26 +200,30 @@ impl Pages {
         look(unsafe { self.frames.immutable_bytes(start, length) })
     }
 
-    /// Returns a copy of a chunk with its checksums. The device never borrows the frames.
+    /// Returns a copy of a chunk with its checksums, and `zeros` bytes of zeros after it. The device
+    /// never borrows the frames.
     #[expect(unsafe_code, reason = "immutable pages are read as bytes")]
     pub(in crate::hybrid_log) fn sealed(
         &self,
         chunk: Chunk,
         units: Units,
-        buffers: &BufPool,
+        (buffers, zeros): (&BufPool, usize),
     ) -> AlignedBuf {
         let payload = usize::try_from(units.payload()).expect("a unit fits") * chunk.units;
         let immutable_until = self.marks.safe_read_only.effective();
         assert!(chunk.end <= immutable_until, "{chunk:?} is immutable");
         assert!(chunk.end > self.marks.safe_head.load(), "{chunk:?} is in memory");
         debug_assert_eq!(words(payload) * WORD, payload, "units are whole words");
-        let mut target = buffers.take(chunk.units * units.unit_bytes());
+        let bytes_of_units = chunk.units * units.unit_bytes();
+        let mut target = buffers.take(bytes_of_units + zeros);
+        let (sealed, rest) = target.split_at_mut(bytes_of_units);
+        rest.fill(0);
         // SAFETY: the chunk is below the immutable floor (asserted), so no thread writes it. Its
         // page is evicted only when it is flushed and not pinned, and this copy is for one or the
         // other.
         let bytes = unsafe { self.frames.immutable_bytes(chunk.start, payload) };
         debug_assert_eq!(bytes.len(), payload, "a chunk is within one page");
-        units.write_checksums(chunk.start, bytes, &mut target);
+        units.write_checksums(chunk.start, bytes, sealed);
         target
     }
 }

@@ -5,6 +5,7 @@
 //! and the mark stays where it is.
 
 use super::flushing::Flushing;
+use super::prepared::Prepared;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::wait::backoff::Backoff;
@@ -26,6 +27,7 @@ impl FlushDriver<'_> {
         let parts = self.0.parts;
         let mut writes = FuturesOrdered::new();
         let mut issued = parts.pages.marks().flushed.load();
+        let mut prepared = Prepared::default();
         loop {
             let demand = listen([&parts.requests.events.read_only, parts.health.changed()]);
             if parts.health.is_closed() {
@@ -33,11 +35,14 @@ impl FlushDriver<'_> {
                 return writes.for_each(|_written| std::future::ready(())).await;
             }
             while writes.len() < WRITES
+                && !prepared.is_alone()
                 && let Some(chunk) = self.next_chunk(issued)
             {
                 debug_assert!(issued < chunk.end, "each unit is written once: {chunk:?}");
                 issued = chunk.end;
-                writes.push_back(self.write_until_stored(chunk));
+                let may_prepare = writes.is_empty() && parts.geometry.prepares;
+                let zeros = if may_prepare { self.prepare(&mut prepared, chunk) } else { 0 };
+                writes.push_back(self.write_until_stored(chunk, zeros));
             }
             if writes.is_empty() {
                 demand.await;
@@ -45,7 +50,10 @@ impl FlushDriver<'_> {
             }
             if let Either::Left((Some(written), _)) = select(writes.next(), demand).await {
                 match written {
-                    Ok(end) => self.advance_flushed(end),
+                    Ok(end) => {
+                        prepared.note_ended();
+                        self.advance_flushed(end);
+                    }
                     // Final: nothing is written any more, and all waiting tasks are notified.
                     Err(error) => {
                         parts.health.transition_to_poisoned(&error);
@@ -84,11 +92,17 @@ impl FlushDriver<'_> {
         chunk
     }
 
-    async fn write_until_stored(self, chunk: Chunk) -> Result<Address> {
+    /// Returns the bytes of zeros to write after a chunk, which is written alone.
+    fn prepare(self, prepared: &mut Prepared, chunk: Chunk) -> usize {
+        let file = &self.0.parts.file;
+        prepared.zeros_after(chunk, file.units(), file.largest_transfer(WRITES))
+    }
+
+    async fn write_until_stored(self, chunk: Chunk, mut zeros: usize) -> Result<Address> {
         let parts = self.0.parts;
         let mut backoff = Backoff::for_shortage();
         loop {
-            match self.write(chunk).await {
+            match self.write(chunk, std::mem::take(&mut zeros)).await {
                 Ok(()) => {
                     parts.health.transition_to_sound();
                     return Ok(chunk.end);
@@ -105,11 +119,11 @@ impl FlushDriver<'_> {
         }
     }
 
-    async fn write(self, chunk: Chunk) -> Result<()> {
+    async fn write(self, chunk: Chunk, zeros: usize) -> Result<()> {
         let parts = self.0.parts;
         assert!(self.0.is_announced(), "the manifest names a life before its first page");
         let begun = parts.handle.now();
-        let sealed = parts.pages.sealed(chunk, parts.file.units(), parts.file.buffers());
+        let sealed = parts.pages.sealed(chunk, parts.file.units(), (parts.file.buffers(), zeros));
         let bytes = sealed.len();
         debug_assert!(chunk.end > parts.pages.marks().flushed.load(), "written once");
         let written = parts.file.strip().write(chunk.start, sealed).await;

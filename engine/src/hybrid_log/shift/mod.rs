@@ -5,6 +5,7 @@ pub(super) mod begin;
 pub(super) mod evict;
 pub(super) mod flush;
 pub(super) mod flushing;
+mod prepared;
 pub(super) mod read_only;
 pub(super) mod requests;
 pub(super) mod sync;

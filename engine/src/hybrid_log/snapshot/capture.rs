@@ -38,7 +38,7 @@ impl Capture<'_> {
             while writes.len() < WRITES
                 && let Some(chunk) = file.chunk(issued, end, WRITES)
             {
-                let sealed = pages.sealed(chunk, units, file.buffers());
+                let sealed = pages.sealed(chunk, units, (file.buffers(), 0));
                 let bytes = sealed.len() as u64;
                 debug_assert!(chunk.start <= issued, "the capture leaves no gap");
                 issued = chunk.end;

@@ -173,7 +173,7 @@ async fn examine(directory: &Arc<dyn Directory>) -> Result<Examined> {
         entry_bytes: scanned.entry_bytes,
         damage: scanned.damage,
         lost_commits: scanned.lost_commits,
-        torn_bytes: scanner.stored.end().saturating_sub(until),
+        torn_bytes: scanner.end_of_bytes(until).await?.saturating_sub(until),
     };
     Ok(Examined { check, manifest, commit_state, stored_end: scanner.stored.end() })
 }

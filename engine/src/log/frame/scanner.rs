@@ -17,6 +17,9 @@ use kvick_io::{AlignedBuf, BufPool, Device};
 /// The bytes of one read.
 const READ: usize = 1 << 20;
 
+/// The bytes that are looked at together for the end of the zeros after a log.
+const ZEROS: u64 = 64 << 10;
+
 /// The log to walk along.
 #[derive(Debug)]
 pub(crate) struct FrameScanner<'d> {
@@ -133,6 +136,32 @@ impl FrameScanner<'_> {
         looking.await?;
         debug_assert!(first.is_none_or(|first| stop.at < first), "{first:?} is after {stop:?}");
         Ok(first)
+    }
+
+    /// Returns the end of the stored bytes that are not zeros, as an offset on the device, or `from`
+    /// if all bytes from there on are zeros. A log that is committed in small parts has zeros after
+    /// its end.
+    pub(crate) async fn end_of_bytes(&self, from: u64) -> Result<u64> {
+        let unit = self.framing.units.unit_bytes() as u64;
+        let mut end = self.stored.end();
+        while end > from && end.is_multiple_of(unit) {
+            let start = end.saturating_sub(ZEROS).max(from);
+            if self.stored.from(start) < end - start {
+                // They are of two files, or some are missing.
+                break;
+            }
+            let bytes = usize::try_from(end - start).expect("few are read at once");
+            let transfer = self.device.read_at(start, self.buffers.take(bytes)).await;
+            let stored = match transfer.result {
+                Ok(()) => transfer.buf.expect("a read gives its buffer back"),
+                Err(error) => return Err(Error::reading(self.device, start, error)),
+            };
+            if let Some(last) = stored.iter().rposition(|byte| *byte != 0) {
+                return Ok((start + last as u64 + 1).next_multiple_of(unit));
+            }
+            end = start;
+        }
+        Ok(end)
     }
 
     /// Shows the sound frames after `stop`, until `is_enough` returns true. They may begin anywhere

@@ -148,7 +148,7 @@ impl LogOpener {
         let buffers = self.buffers(&geometry);
         let stored = StoredFiles::look(&*self.directory, sizes.segment_bytes).await?;
         let units = manifest.units();
-        let (framing, end) = (Framing::new(units, sizes.salt.0), stored.end());
+        let framing = Framing::new(units, sizes.salt.0);
         let scanner = FrameScanner { framing, device: &*device, buffers: &buffers, stored };
         let saved = manifest.commit_state();
         let found = newest(&scanner, saved.clone(), self.number).await?;
@@ -157,7 +157,7 @@ impl LogOpener {
         let moved = self.continues.and_then(|place| place.state(&found.commit_state, &sizes));
         let (is_moved, commit_state) = (moved.is_some(), moved.unwrap_or(found.commit_state));
         let until = units.device_offset(commit_state.until);
-        let dropped = end.saturating_sub(until);
+        let dropped = scanner.end_of_bytes(until).await?.saturating_sub(until);
         let life = manifest.life().next(commit_state.until).ok_or_else(Error::lives_exhausted)?;
         let gives_up = u64::from(self.number.is_some() && dropped > 0);
         let mut identity =
@@ -322,6 +322,7 @@ impl LogOpener {
             life,
             is_announced,
             flush_bytes: geometry.io_bytes,
+            prepares: true,
             huge_pages: self.config.huge_pages,
             owner: "log",
             end: LogEnd::of_entries(geometry.page_bits),
