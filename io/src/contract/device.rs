@@ -40,6 +40,20 @@ pub trait Device: Send + Sync + Debug + 'static {
     /// [`sync`](Self::sync).
     fn write_at(&self, offset: u64, buf: AlignedBuf) -> Completion;
 
+    /// Writes like [`write_at`](Self::write_at), and then makes every write durable that has
+    /// completed by then, like [`sync`](Self::sync). It saves the caller a turn between the two.
+    /// Returns the buffer if the device cannot do both at once: now, or ever.
+    ///
+    /// If the sync fails, the kind of the error is `Other`. Other kinds are of the write, after
+    /// which nothing was synced.
+    ///
+    /// # Errors
+    /// The buffer, if nothing was started.
+    fn write_and_sync(&self, offset: u64, buf: AlignedBuf) -> Result<Completion, AlignedBuf> {
+        let _ = offset;
+        Err(buf)
+    }
+
     /// Makes every write durable that completed before this call. A write in flight may or may not
     /// be covered. The transfer carries no buffer.
     ///

@@ -39,6 +39,15 @@ macro_rules! forward_device {
             self.inner.write_at(offset, buf)
         }
     };
+    (@ write_and_sync) => {
+        fn write_and_sync(
+            &self,
+            offset: u64,
+            buf: $crate::AlignedBuf,
+        ) -> ::std::result::Result<$crate::Completion, $crate::AlignedBuf> {
+            self.inner.write_and_sync(offset, buf)
+        }
+    };
     (@ discard_below) => {
         fn discard_below(
             &self,

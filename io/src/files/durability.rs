@@ -226,7 +226,7 @@ mod tests {
         let (completion, sink) = OpTable::begin(&OpTable::new());
         let files = files.iter().map(|file| Arc::clone(file)).collect();
         let engine: Arc<dyn Engine> = Arc::clone(kernel) as _;
-        Operation::start_sync(files, &engine, Arc::default(), sink);
+        Operation::start_sync(files, &engine, Arc::default(), (sink, None));
         completion
     }
 

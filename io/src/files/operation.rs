@@ -57,6 +57,8 @@ pub(crate) struct Operation {
     done: usize,
     /// The additional state of a sync.
     sync: Option<Box<SyncRun>>,
+    /// The work that follows a write that has succeeded.
+    next: Option<Next>,
     current: Extent<StorageFile>,
     /// The extents after the current one, the last first.
     later: Vec<Extent<StorageFile>>,
@@ -76,6 +78,9 @@ struct SyncRun {
     /// The file whose turn this sync has.
     turn: Option<Arc<StorageFile>>,
 }
+
+/// Goes on with the buffer and the sink of a write that has succeeded.
+pub(crate) struct Next(Box<dyn FnOnce(AlignedBuf, CompletionSink) + Send>);
 
 /// The next call to the kernel.
 #[derive(Debug)]
@@ -114,19 +119,20 @@ impl Operation {
         Self::new(kind, extents, Some(buf), sink)
     }
 
-    /// Starts a sync of these files, one after the other.
+    /// Starts a sync of these files, one after the other. A sync that follows a write gives its
+    /// buffer back.
     pub(crate) fn start_sync(
         files: Vec<Arc<StorageFile>>,
         engine: &Arc<dyn Engine>,
         hold: Arc<Hold>,
-        sink: CompletionSink,
+        (sink, buf): (CompletionSink, Option<AlignedBuf>),
     ) {
         let mut extents = files.into_iter().map(|file| Extent { file, offset: 0, len: 0 });
         let Some(first) = extents.next() else {
-            return sink.complete(Transfer { result: Ok(()), buf: None });
+            return sink.complete(Transfer { result: Ok(()), buf });
         };
         let extents = Extents { first, rest: extents.collect() };
-        let mut sync = Self::new(Kind::Sync, extents, None, sink).holding(hold);
+        let mut sync = Self::new(Kind::Sync, extents, buf, sink).holding(hold);
         let engine = Arc::clone(engine);
         sync.sync = Some(Box::new(SyncRun { engine, covers: 0, turn: None }));
         sync.take_turn();
@@ -145,6 +151,7 @@ impl Operation {
             retries: 0,
             done: 0,
             sync: None,
+            next: None,
             current: extents.first,
             later,
             buf,
@@ -181,7 +188,8 @@ impl Operation {
             file,
             offset: self.current.offset,
             range: self.done..self.done + len,
-            buf: self.buf.as_mut(),
+            // A sync only keeps the buffer of the write that it follows.
+            buf: self.buf.as_mut().filter(|_| self.kind != Kind::Sync),
         }
     }
 
@@ -223,14 +231,39 @@ impl Operation {
                 return self.take_turn();
             }
         }
+        if result.is_ok() && self.next.is_some() && !self.sink.is_abandoned() {
+            return self.go_on();
+        }
         self.complete(result);
     }
 
+    /// Goes on with what follows this write.
+    fn go_on(self) {
+        let Self { current, later, buf, sink, next, hold, .. } = self;
+        drop((current, later));
+        let (Next(next), buf) = (next.expect("something follows"), buf.expect("a write has one"));
+        next(buf, sink);
+        // What follows has a hold of its own.
+        drop(hold);
+    }
+
     fn complete(self, result: io::Result<()>) {
-        let Self { current, later, buf, hold, sink, .. } = self;
+        let Self { kind, current, later, buf, hold, sink, next, .. } = self;
         // Before the future knows: its task may take the lock again, or count descriptors.
-        drop((current, later, hold));
+        drop((current, later, hold, next));
+        let is_behind_write = kind == Kind::Sync && buf.is_some();
+        let result = if is_behind_write { result.map_err(io::Error::other) } else { result };
         sink.complete(Transfer { result, buf });
+    }
+
+    /// Makes `next` follow this write, if it succeeds and is awaited.
+    pub(crate) fn followed_by(
+        mut self,
+        next: impl FnOnce(AlignedBuf, CompletionSink) + Send + 'static,
+    ) -> Self {
+        debug_assert_eq!(self.kind, Kind::Write);
+        self.next = Some(Next(Box::new(next)));
+        self
     }
 
     /// Keeps the directory locked until this operation has ended.
@@ -277,11 +310,11 @@ impl Operation {
             run.lose_turn(cause);
         }
         let error = self.explain(io::Error::other(cause));
-        let Self { current, later, buf, hold, sink, .. } = self;
+        let Self { current, later, buf, hold, sink, next, .. } = self;
         std::mem::forget((current, later, buf));
         // Before the future knows, as always. The next holder of the lock waits for the kernel's
         // remaining work in the segments, as after the death of a process.
-        drop(hold);
+        drop((hold, next));
         sink.complete(Transfer { result: Err(error), buf: None });
     }
 
@@ -325,6 +358,12 @@ impl Operation {
         let (file, offset) = (self.current.file.name(), self.current.offset);
         let context = format!("{verb} {file} at offset {offset}");
         with_context(error, context)
+    }
+}
+
+impl Debug for Next {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Next")
     }
 }
 

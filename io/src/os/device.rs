@@ -99,6 +99,18 @@ impl OsDevice {
         completion
     }
 
+    /// Makes a sync follow a write.
+    fn then_sync(&self, write: Operation) -> Operation {
+        let (segments, place) = (Arc::clone(&self.segments), Arc::clone(&self.place));
+        let hold = self.place.locks.hold();
+        write.followed_by(move |buf, sink| {
+            let files = files_to_sync(&segments, &place);
+            let engine = Arc::clone(&place.backend.engine);
+            drop((segments, place));
+            Operation::start_sync(files, &engine, hold, (sink, Some(buf)));
+        })
+    }
+
     /// Starts a sync that begins with the segments of an earlier process that were never opened.
     #[cold]
     fn sync_closed_first(&self) -> Completion {
@@ -110,7 +122,7 @@ impl OsDevice {
                 let files = files_to_sync(&segments, &place);
                 let engine = Arc::clone(&place.backend.engine);
                 drop((segments, place));
-                Operation::start_sync(files, &engine, hold, sink);
+                Operation::start_sync(files, &engine, hold, (sink, None));
             }
             Err(error) => {
                 drop((segments, place, hold));
@@ -181,6 +193,20 @@ impl Device for OsDevice {
             }
             Lookup::Missing(_) => self.open_first(Kind::Write, (offset, end), buf),
             Lookup::Discarded(error) => Completion::refused(error, Some(buf)),
+        }
+    }
+
+    fn write_and_sync(&self, offset: u64, buf: AlignedBuf) -> Result<Completion, AlignedBuf> {
+        let Ok(end) = self.geometry.check(offset, buf.len()) else {
+            return Err(buf);
+        };
+        match self.segments.table.look_up(offset, end) {
+            Lookup::Present(extents) if end > offset && self.segments.is_closed_synced() => {
+                let Prepared { completion, operation } = self.begin(Kind::Write, extents, buf);
+                self.place.backend.engine.submit(self.then_sync(operation));
+                Ok(completion)
+            }
+            _ => Err(buf),
         }
     }
 

@@ -94,7 +94,7 @@ impl Place {
     /// Makes files durable, one after the other.
     pub(crate) fn start_sync(&self, files: Vec<Arc<StorageFile>>) -> Completion {
         let (completion, sink) = OpTable::begin(&self.backend.table);
-        Operation::start_sync(files, &self.backend.engine, self.locks.hold(), sink);
+        Operation::start_sync(files, &self.backend.engine, self.locks.hold(), (sink, None));
         completion
     }
 

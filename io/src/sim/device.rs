@@ -13,7 +13,7 @@ use crate::sim::failures::Failures;
 use crate::sim::medium::blocks::{self, Block};
 use crate::sim::medium::file::SimFile;
 use crate::sim::medium::history::OperationKind;
-use crate::sim::medium::work::{Coverage, CoveredNames, InFlight, Work};
+use crate::sim::medium::work::{Coverage, CoveredNames, InFlight, NextSync, Work};
 use crate::sim::medium::world::{World, did_not_begin};
 use crate::sim::shared::Shared;
 
@@ -35,6 +35,37 @@ impl SimDevice {
             }
             Ok(end) => Ok((end, buf)),
             Err(error) => Err(Completion::refused(self.refuse(error), Some(buf))),
+        }
+    }
+
+    fn write(&self, offset: u64, buf: AlignedBuf, next: Option<NextSync>) -> Completion {
+        let (end, buf) = match self.check(offset, buf) {
+            Ok(checked) => checked,
+            Err(completion) => return completion,
+        };
+        let mut world = self.disk.world();
+        let extents = match self.extents(&mut world, offset, end) {
+            Ok(extents) => in_order(extents),
+            Err(error) => return Completion::refused(error, Some(buf)),
+        };
+        self.audit_write_once(&world, offset, &extents);
+        let subject = self.subject(offset, buf.len());
+        let work = Work::Write(extents, buf, next);
+        self.disk.begin(&mut world, OperationKind::Write, subject, work)
+    }
+
+    /// Returns a function of what a sync covers that begins when it is called.
+    fn coverage(&self) -> impl FnOnce() -> Coverage + Send + 'static {
+        let segments = Arc::clone(&self.segments);
+        let (path, names) = (self.directory.clone(), Arc::clone(&self.names));
+        let failures = Arc::clone(&self.failures);
+        move || {
+            let files = segments.files().into_iter().map(|file| {
+                let stamp = file.contents().stamp();
+                (file, stamp)
+            });
+            let directory = Some(CoveredNames { path, failures: names });
+            Coverage { files: files.collect(), directory, failures }
         }
     }
 
@@ -132,36 +163,18 @@ impl Device for SimDevice {
     }
 
     fn write_at(&self, offset: u64, buf: AlignedBuf) -> Completion {
-        let (end, buf) = match self.check(offset, buf) {
-            Ok(checked) => checked,
-            Err(completion) => return completion,
-        };
-        let mut world = self.disk.world();
-        let extents = match self.extents(&mut world, offset, end) {
-            Ok(extents) => in_order(extents),
-            Err(error) => return Completion::refused(error, Some(buf)),
-        };
-        self.audit_write_once(&world, offset, &extents);
-        let subject = self.subject(offset, buf.len());
-        let work = Work::Write(extents, buf);
-        self.disk.begin(&mut world, OperationKind::Write, subject, work)
+        self.write(offset, buf, None)
+    }
+
+    fn write_and_sync(&self, offset: u64, buf: AlignedBuf) -> Result<Completion, AlignedBuf> {
+        Ok(self.write(offset, buf, Some(Box::new(self.coverage()))))
     }
 
     fn sync(&self) -> Completion {
         let mut world = self.disk.world();
-        let files = self.segments.files().into_iter().map(|file| {
-            let stamp = file.contents().stamp();
-            (file, stamp)
-        });
-        let (path, names) = (self.directory.clone(), Arc::clone(&self.names));
-        let coverage = Coverage {
-            files: files.collect(),
-            directory: Some(CoveredNames { path, failures: names }),
-            failures: Arc::clone(&self.failures),
-        };
         let (file, _) = self.segments.locate(0);
         let subject = format!("{}/{file} and later", self.directory);
-        let work = Work::Sync(coverage);
+        let work = Work::Sync(self.coverage()(), None);
         self.disk.begin(&mut world, OperationKind::Sync, subject, work)
     }
 
@@ -286,7 +299,7 @@ fn audit_truncation(world: &World, truncation: &Truncation<SimFile>) {
     for other in world.in_flight.values() {
         let extents = match &other.work {
             Work::Read(extents, _) if !other.sink.is_abandoned() => extents,
-            Work::Write(extents, _) => extents,
+            Work::Write(extents, ..) => extents,
             _ => continue,
         };
         if extents.iter().any(|extent| truncation.reaches(extent)) {

@@ -61,7 +61,7 @@ impl SimDirectory {
             let mut buf = AlignedBuf::zeroed(bytes.len());
             buf.copy_from_slice(&bytes);
             let extent = Extent { file: Arc::clone(&file), offset: 0, len: bytes.len() };
-            let work = Work::Write(vec![extent], buf);
+            let work = Work::Write(vec![extent], buf, None);
             let writing = self.disk.begin_now(OperationKind::Write, subject.clone(), move |_| work);
             writing.await.result?;
         }
@@ -69,7 +69,8 @@ impl SimDirectory {
             let stamp = file.contents().stamp();
             // A handle of its own: earlier failures do not affect it.
             let failures = Arc::default();
-            Work::Sync(Coverage { files: vec![(file, stamp)], directory: None, failures })
+            let files = vec![(file, stamp)];
+            Work::Sync(Coverage { files, directory: None, failures }, None)
         };
         let syncing = self.disk.begin_now(OperationKind::Sync, subject, sync);
         syncing.await.result

@@ -200,8 +200,8 @@ impl Pages {
         look(unsafe { self.frames.immutable_bytes(start, length) })
     }
 
-    /// Returns a copy of a chunk with its checksums, and `zeros` bytes of zeros after it. The device
-    /// never borrows the frames.
+    /// Returns a copy of a chunk with its checksums, and `zeros` bytes of zeros after it. The
+    /// device never borrows the frames.
     #[expect(unsafe_code, reason = "immutable pages are read as bytes")]
     pub(in crate::hybrid_log) fn sealed(
         &self,

@@ -26,10 +26,26 @@ impl<'d> UnitFile<'d> {
         let (offset, bytes) = (self.offset(start), sealed.len());
         assert!(bytes > 0 && bytes.is_multiple_of(self.units.unit_bytes()), "whole units");
         debug_assert_eq!(start, self.units.unit_start(start), "a write begins with a unit");
-        self.device.write_at(offset, sealed).await.result.map_err(|error| {
-            let (file, at) = self.device.locate(offset);
-            failed(format!("write of {bytes} bytes"), "to", (&file, at), error)
-        })
+        let written = self.device.write_at(offset, sealed).await.result;
+        written.map_err(|error| self.not_written(bytes, offset, error))
+    }
+
+    /// Writes units like [`write`](Self::write) and makes them durable, with everything written
+    /// before. Returns false if they are not durable yet: the device cannot do both at once.
+    pub(crate) async fn write_and_sync(self, start: Address, sealed: AlignedBuf) -> Result<bool> {
+        let (offset, bytes) = (self.offset(start), sealed.len());
+        match self.device.write_and_sync(offset, sealed) {
+            Ok(completion) => {
+                let written = completion.await.result;
+                written.map(|()| true).map_err(|error| self.not_written(bytes, offset, error))
+            }
+            Err(sealed) => self.write(start, sealed).await.map(|()| false),
+        }
+    }
+
+    fn not_written(self, bytes: usize, offset: u64, error: io::Error) -> Error {
+        let (file, at) = self.device.locate(offset);
+        failed(format!("write of {bytes} bytes"), "to", (&file, at), error)
     }
 
     /// Fills `buffer` with stored units, the first of which is the unit of `start`.

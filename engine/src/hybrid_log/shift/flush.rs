@@ -11,11 +11,30 @@ use crate::base::error::{Error, Result};
 use crate::base::wait::backoff::Backoff;
 use crate::base::wait::listen;
 use crate::hybrid_log::pages::unit::Chunk;
+use crate::hybrid_log::parts::LogParts;
 use futures::future::{Either, select};
 use futures::stream::{FuturesOrdered, StreamExt};
 
 /// The limit of writes in flight.
 pub(crate) const WRITES: usize = 4;
+
+/// A chunk, and how it is written.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    chunk: Chunk,
+    /// The bytes of zeros to write after it.
+    zeros: usize,
+    /// It is made durable at once, if the device can do that.
+    is_synced: bool,
+}
+
+/// A chunk that was written.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    end: Address,
+    /// Everything below the end is durable.
+    is_durable: bool,
+}
 
 /// The driver that flushes a log.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +59,8 @@ impl FlushDriver<'_> {
             {
                 debug_assert!(issued < chunk.end, "each unit is written once: {chunk:?}");
                 issued = chunk.end;
-                let may_prepare = writes.is_empty() && parts.geometry.prepares;
-                let zeros = if may_prepare { self.prepare(&mut prepared, chunk) } else { 0 };
-                writes.push_back(self.write_until_stored(chunk, zeros));
+                let is_next = writes.is_empty();
+                writes.push_back(self.write_until_stored(self.plan(chunk, is_next, &mut prepared)));
             }
             if writes.is_empty() {
                 demand.await;
@@ -50,9 +68,9 @@ impl FlushDriver<'_> {
             }
             if let Either::Left((Some(written), _)) = select(writes.next(), demand).await {
                 match written {
-                    Ok(end) => {
+                    Ok(written) => {
                         prepared.note_ended();
-                        self.advance_flushed(end);
+                        self.advance_flushed(written);
                     }
                     // Final: nothing is written any more, and all waiting tasks are notified.
                     Err(error) => {
@@ -64,12 +82,16 @@ impl FlushDriver<'_> {
         }
     }
 
-    fn advance_flushed(self, end: Address) {
+    fn advance_flushed(self, Written { end, is_durable }: Written) {
         let parts = self.0.parts;
         debug_assert!(
             end <= parts.pages.marks().safe_read_only.load(),
             "only immutable bytes are written: {end:?}"
         );
+        if is_durable {
+            // First: a commit that finds its end flushed looks at this.
+            self.0.note_durable(end);
+        }
         assert!(parts.pages.marks().flushed.raise(end), "chunks end in order");
         parts.pages.marks().check();
         parts.requests.events.flushed.notify(usize::MAX);
@@ -92,20 +114,26 @@ impl FlushDriver<'_> {
         chunk
     }
 
-    /// Returns the bytes of zeros to write after a chunk, which is written alone.
-    fn prepare(self, prepared: &mut Prepared, chunk: Chunk) -> usize {
-        let file = &self.0.parts.file;
-        prepared.zeros_after(chunk, file.units(), file.largest_transfer(WRITES))
+    /// Plans the write of a chunk. Everything before is on the device if it is the next one: then a
+    /// sync after it covers all of it.
+    fn plan(self, chunk: Chunk, is_next: bool, prepared: &mut Prepared) -> Plan {
+        let LogParts { file, geometry, .. } = self.0.parts;
+        if !is_next || !geometry.prepares {
+            return Plan { chunk, zeros: 0, is_synced: false };
+        }
+        let zeros = prepared.zeros_after(chunk, file.units(), file.largest_transfer(WRITES));
+        Plan { chunk, zeros, is_synced: self.0.is_wanted_durable(chunk.end) }
     }
 
-    async fn write_until_stored(self, chunk: Chunk, mut zeros: usize) -> Result<Address> {
+    async fn write_until_stored(self, mut plan: Plan) -> Result<Written> {
         let parts = self.0.parts;
+        let end = plan.chunk.end;
         let mut backoff = Backoff::for_shortage();
         loop {
-            match self.write(chunk, std::mem::take(&mut zeros)).await {
-                Ok(()) => {
+            match self.write(plan).await {
+                Ok(is_durable) => {
                     parts.health.transition_to_sound();
-                    return Ok(chunk.end);
+                    return Ok(Written { end, is_durable });
                 }
                 Err(error) if error.is_shortage() => {
                     parts.health.transition_to_full(error);
@@ -116,19 +144,27 @@ impl FlushDriver<'_> {
                 return Err(Error::closed_as(parts.geometry.owner));
             }
             backoff.pause(&parts.handle).await;
+            // Zeros are worth no space.
+            plan.zeros = 0;
         }
     }
 
-    async fn write(self, chunk: Chunk, zeros: usize) -> Result<()> {
+    /// Writes a chunk. Returns whether it is durable, with everything before.
+    async fn write(self, Plan { chunk, zeros, is_synced }: Plan) -> Result<bool> {
         let parts = self.0.parts;
         assert!(self.0.is_announced(), "the manifest names a life before its first page");
         let begun = parts.handle.now();
         let sealed = parts.pages.sealed(chunk, parts.file.units(), (parts.file.buffers(), zeros));
         let bytes = sealed.len();
         debug_assert!(chunk.end > parts.pages.marks().flushed.load(), "written once");
-        let written = parts.file.strip().write(chunk.start, sealed).await;
-        written.map_err(|error| error.with_directory(parts.file.place()))?;
+        let strip = parts.file.strip();
+        let written = if is_synced {
+            strip.write_and_sync(chunk.start, sealed).await
+        } else {
+            strip.write(chunk.start, sealed).await.map(|()| false)
+        };
+        let is_durable = written.map_err(|error| error.with_directory(parts.file.place()))?;
         parts.file.counters().wrote(bytes as u64, parts.handle.now().saturating_sub(begun));
-        Ok(())
+        Ok(is_durable)
     }
 }

@@ -6,7 +6,7 @@ use crate::base::error::Result;
 use crate::hybrid_log::parts::LogParts;
 use crate::hybrid_log::status::LogStatus;
 use event_listener::Event;
-use kvick_io::sync::atomic::{AtomicBool, Ordering};
+use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The state of a log between its memory and its device, beside the marks.
 #[derive(Debug)]
@@ -14,11 +14,21 @@ pub(crate) struct FlushState {
     /// Whether the manifest names the life of this log. Nothing is written before that.
     is_announced: AtomicBool,
     syncs: Syncs,
+    // Any thread, atomic. Both only go up.
+    /// The end of the last range that is wanted durable as soon as it is written.
+    wanted_durable: AtomicU64,
+    /// Everything below is durable. More may be: a sync by itself does not move it.
+    durable: AtomicU64,
 }
 
 impl FlushState {
     pub(crate) fn new(is_announced: bool) -> Self {
-        Self { is_announced: AtomicBool::new(is_announced), syncs: Syncs::default() }
+        Self {
+            is_announced: AtomicBool::new(is_announced),
+            syncs: Syncs::default(),
+            wanted_durable: AtomicU64::new(0),
+            durable: AtomicU64::new(0),
+        }
     }
 }
 
@@ -37,6 +47,37 @@ impl<'l> Flushing<'l> {
         debug_assert_eq!(end, units.block_behind_end(end), "a flush ends on a physical block");
         debug_assert!(end <= self.parts.tail.address(), "only allocated bytes are flushed");
         self.parts.requests.want_read_only(end);
+    }
+
+    /// Asks like [`want_flushed`](Self::want_flushed), for a range that is wanted durable at once.
+    /// The driver may write and sync it in one operation.
+    pub(crate) fn want_durable(self, end: Address) {
+        // Relaxed: a wish. A driver that does not see it only writes, and the caller syncs.
+        self.state.wanted_durable.fetch_max(end.raw(), Ordering::Relaxed);
+        self.want_flushed(end);
+    }
+
+    /// Returns whether a range that ends at `end` is wanted durable, and none beyond it.
+    pub(super) fn is_wanted_durable(self, end: Address) -> bool {
+        // Relaxed: see `want_durable`.
+        self.state.wanted_durable.load(Ordering::Relaxed) == end.raw()
+    }
+
+    /// Notes that a sync has made everything below `end` durable.
+    pub(super) fn note_durable(self, end: Address) {
+        // Release: pairs with the Acquire in `is_durable`.
+        self.state.durable.fetch_max(end.raw(), Ordering::Release);
+    }
+
+    /// Makes everything below `end` durable, all of which is written. Only drivers poll it, as
+    /// [`sync`](Self::sync).
+    pub(crate) async fn make_durable(self, end: Address) -> Result<()> {
+        debug_assert!(end <= self.flushed(), "what is synced was written: {end:?}");
+        // Acquire: pairs with the Release in `note_durable`.
+        if self.state.durable.load(Ordering::Acquire) >= end.raw() {
+            return self.parts.health.check_write();
+        }
+        self.sync().await
     }
 
     /// Makes everything appended so far immutable, writes it and syncs it.

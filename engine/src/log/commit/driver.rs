@@ -170,7 +170,7 @@ impl<'l> CommitDriver<'l> {
                 );
                 debug_assert!(until <= memory.log().tail_address(), "a commit is allocated");
                 commit.place(self.issued, [record, until]);
-                memory.log().flushing().want_flushed(until);
+                memory.log().flushing().want_durable(until);
                 self.issued = until;
                 self.issued_changes = self.issued_changes.max(commit.changes);
                 (self.timer, self.is_time) = (None, false);
@@ -211,6 +211,6 @@ impl<'l> CommitDriver<'l> {
 async fn durable(log: &LogInner, commit: PendingCommit) -> Result<PendingCommit> {
     let pages = log.memory.log();
     pages.flushing().stored_some_time(commit.until).await?;
-    pages.flushing().sync().await?;
+    pages.flushing().make_durable(commit.until).await?;
     Ok(commit)
 }

@@ -138,9 +138,9 @@ impl FrameScanner<'_> {
         Ok(first)
     }
 
-    /// Returns the end of the stored bytes that are not zeros, as an offset on the device, or `from`
-    /// if all bytes from there on are zeros. A log that is committed in small parts has zeros after
-    /// its end.
+    /// Returns the end of the stored bytes that are not zeros, as an offset on the device, or
+    /// `from` if all bytes from there on are zeros. A log that is committed in small parts has
+    /// zeros after its end.
     pub(crate) async fn end_of_bytes(&self, from: u64) -> Result<u64> {
         let unit = self.framing.units.unit_bytes() as u64;
         let mut end = self.stored.end();

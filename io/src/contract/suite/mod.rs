@@ -42,6 +42,7 @@ pub fn checks() -> Vec<(&'static str, Check)> {
             read_many_reports_each_result_in_its_place,
             a_write_behind_ten_thousand_reads_is_carried_out,
             sync_succeeds_with_and_without_writes,
+            a_write_with_its_sync_is_read_back,
             discarding_deletes_whole_segments,
             a_device_that_is_opened_again_has_its_bytes,
         }

@@ -163,6 +163,36 @@ pub(super) fn sync_succeeds_with_and_without_writes(subject: Subject) {
     });
 }
 
+/// A device that cannot write and sync at once gives the buffer back.
+pub(super) fn a_write_with_its_sync_is_read_back(subject: Subject) {
+    subject.run(async {
+        let device = subject.device().await;
+        device.write_at(0, pattern(0, 4096)).await.result.expect(SOUND);
+        for offset in [4096, 0, 2 * SEGMENT - 4096, 8192] {
+            let transfer = match device.write_and_sync(offset, pattern(offset + 7, 8192)) {
+                Ok(completion) => completion.await,
+                Err(buf) => {
+                    let transfer = device.write_at(offset, buf).await;
+                    device.sync().await.result.expect(SOUND);
+                    transfer
+                }
+            };
+            let buf = transfer.into_buf().expect(SOUND);
+            let found = device.read_at(offset, AlignedBuf::zeroed(8192)).await;
+            assert_eq!(found.into_buf().expect(SOUND)[..], buf[..]);
+        }
+        for (offset, len) in [(1, 4096), (0, 4095)] {
+            match device.write_and_sync(offset, AlignedBuf::zeroed(len)) {
+                Ok(completion) => {
+                    let error = completion.await.result.expect_err(REFUSED);
+                    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+                }
+                Err(buf) => assert_eq!(buf.len(), len),
+            }
+        }
+    });
+}
+
 pub(super) fn discarding_deletes_whole_segments(subject: Subject) {
     subject.run(async {
         let device = subject.device().await;

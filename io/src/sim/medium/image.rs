@@ -44,7 +44,7 @@ impl World {
         let mut contents = file.contents().clone();
         // Writes in flight count as unsynced writes: any portion may survive.
         for operation in self.in_flight.values() {
-            let Work::Write(extents, bytes) = &operation.work else {
+            let Work::Write(extents, bytes, _) = &operation.work else {
                 continue;
             };
             let mut rest: &[u8] = bytes;

@@ -23,10 +23,14 @@ pub(in crate::sim) struct InFlight<W> {
 /// The effect of an operation on the world `W` of its disk when it ends.
 pub(in crate::sim) enum Work<W> {
     Read(Vec<Extent<SimFile>>, AlignedBuf),
-    Write(Vec<Extent<SimFile>>, AlignedBuf),
-    Sync(Coverage),
+    Write(Vec<Extent<SimFile>>, AlignedBuf, Option<NextSync>),
+    /// With the buffer of the write that it follows.
+    Sync(Coverage, Option<AlignedBuf>),
     Other(Effect<W>),
 }
+
+/// Begins the sync that follows a write: returns what it covers.
+pub(in crate::sim) type NextSync = Box<dyn FnOnce() -> Coverage + Send>;
 
 /// The changes that a sync makes durable.
 #[derive(Debug)]
@@ -68,8 +72,9 @@ pub(in crate::sim) type Ended = (CompletionSink, Transfer);
 impl<W> Work<W> {
     pub(in crate::sim) fn into_buf(self) -> Option<AlignedBuf> {
         match self {
-            Self::Read(_, buf) | Self::Write(_, buf) => Some(buf),
-            Self::Sync(_) | Self::Other(_) => None,
+            Self::Read(_, buf) | Self::Write(_, buf, _) => Some(buf),
+            Self::Sync(_, buf) => buf,
+            Self::Other(_) => None,
         }
     }
 }

@@ -90,12 +90,13 @@ impl World {
         let mut ended = Vec::new();
         while self.next_event().is_some_and(|time| time <= self.now) {
             let (_, operation) = self.in_flight.pop_first().expect("there is a next event");
-            ended.push(self.end(operation));
+            ended.extend(self.end(operation));
         }
         ended
     }
 
-    fn end(&mut self, operation: InFlight<Self>) -> Ended {
+    /// Ends an operation. A write that a sync follows goes on.
+    fn end(&mut self, operation: InFlight<Self>) -> Option<Ended> {
         let InFlight { number, kind, subject, sink, work } = operation;
         let verdict = self
             .faults
@@ -114,18 +115,32 @@ impl World {
                 }
                 (result, Some(buf))
             }
-            Work::Write(extents, buf) => (self.write(verdict, &extents, &buf), Some(buf)),
-            Work::Sync(coverage) => (self.sync(verdict, &coverage), None),
+            Work::Write(extents, buf, next) => {
+                let result = self.write(verdict, &extents, &buf);
+                if let (Ok(()), Some(next)) = (&result, next) {
+                    self.history.end(self.now, (number, kind), Ok(()));
+                    let work = Work::Sync(next(), Some(buf));
+                    self.begin(OperationKind::Sync, subject, work, sink);
+                    return None;
+                }
+                (result, Some(buf))
+            }
+            Work::Sync(coverage, buf) => {
+                let result = self.sync(verdict, &coverage);
+                // As the contract says of a sync that follows a write.
+                let is_next = buf.is_some();
+                (if is_next { result.map_err(io::Error::other) } else { result }, buf)
+            }
             Work::Other(effect) => {
                 let end = effect(self, verdict);
                 self.history.end(self.now, (number, kind), end);
                 let (result, buf) = (Ok(()), None);
-                return (sink, Transfer { result, buf });
+                return Some((sink, Transfer { result, buf }));
             }
         };
         let end = result.as_ref().map(|&()| ()).map_err(io::Error::kind);
         self.history.end(self.now, (number, kind), end);
-        (sink, Transfer { result, buf })
+        Some((sink, Transfer { result, buf }))
     }
 
     fn write(
@@ -246,11 +261,11 @@ impl World {
     }
 
     fn audit_overlap(&self, work: &Work<Self>, subject: &str) {
-        let (true, Work::Write(extents, _)) = (self.options.audit, work) else {
+        let (true, Work::Write(extents, ..)) = (self.options.audit, work) else {
             return;
         };
         for other in self.in_flight.values() {
-            let Work::Write(others, _) = &other.work else {
+            let Work::Write(others, ..) = &other.work else {
                 continue;
             };
             let overlapping =

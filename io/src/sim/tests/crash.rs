@@ -43,6 +43,30 @@ fn what_a_sync_covered_survives_every_cut() {
 }
 
 #[test]
+fn what_a_write_with_its_sync_has_ended_survives_every_cut() {
+    let (disk, directory) = disk(SimOptions::default());
+    let device = open(&disk, &directory);
+    write(&disk, &*device, 0, page(2, 1));
+    let both = device.write_and_sync(1024, page(2, 2)).expect("the disk can do both");
+    let synced = drive(&disk, both);
+    assert_eq!(synced.into_buf().unwrap()[..], [2; 1024]);
+    for seed in 0..50 {
+        let bytes = contents(&disk.crash(seed), "log.000000").unwrap();
+        assert_eq!(bytes[..1024], [1; 1024], "it was written before, seed {seed}");
+        assert_eq!(bytes[1024..2048], [2; 1024], "seed {seed}");
+    }
+    // The write alone is not the end.
+    let (mut both, mut lost) = (device.write_and_sync(2048, page(2, 3)).unwrap(), 0);
+    disk.run_event(disk.next_event().expect("the write is in flight"));
+    assert!(poll(&mut both).is_pending());
+    for seed in 0..50 {
+        let bytes = contents(&disk.crash(seed), "log.000000").unwrap();
+        lost += u32::from(bytes.len() < 3072 || bytes[2048..3072] != [3; 1024]);
+    }
+    assert!(lost > 10, "{lost} cuts lost it before its sync");
+}
+
+#[test]
 fn an_unsynced_block_is_old_any_newer_or_torn() {
     let (disk, _device) = rewritten(SimOptions::default());
     let (mut seen, mut torn) = (BTreeSet::new(), 0);

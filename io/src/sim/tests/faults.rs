@@ -81,6 +81,26 @@ fn switches_turn_on_and_off() {
     assert!(drive(&disk, open(&disk, &directory).sync()).result.is_ok());
 }
 
+/// A shortage of the write can be waited for. A failed sync cannot, whatever its reason.
+#[test]
+fn a_write_with_its_sync_tells_which_of_both_failed() {
+    let (disk, directory) = disk(SimOptions::default());
+    let device = open(&disk, &directory);
+    write(&disk, &*device, 0, page(1, 1));
+    let both = |disk: &SimDisk| {
+        drive(disk, device.write_and_sync(512, page(1, 2)).expect("the disk can do both"))
+    };
+    disk.fail_at(disk.operations(), ErrorKind::StorageFull);
+    let failed = both(&disk);
+    assert_eq!(failed.result.unwrap_err().kind(), ErrorKind::StorageFull);
+    assert!(failed.buf.is_some());
+    disk.fail_at(disk.operations() + 1, ErrorKind::StorageFull);
+    let failed = both(&disk);
+    assert_eq!(failed.result.unwrap_err().kind(), ErrorKind::Other);
+    assert!(failed.buf.is_some());
+    assert!(both(&disk).result.is_err(), "the kernel reports the lost pages once");
+}
+
 /// A caller dropped a flush whose sync failed. The next sync, of a checkpoint, succeeded, and a
 /// power cut destroyed data of the checkpoint.
 #[test]
