@@ -55,11 +55,13 @@ macro_rules! operation_future {
 
 mod durable;
 mod expiry;
+mod interleaved;
 mod owning;
 mod read;
 mod write;
 
 pub use expiry::{Expiry, InsertWith, SetExpiry, UpdateWith, UpsertWith};
+pub use interleaved::Interleaved;
 pub use owning::{Replace, Rmw, Take};
 pub use read::{Contains, Read, ReadWith, TryRead};
 pub use write::{

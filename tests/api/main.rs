@@ -21,6 +21,7 @@ mod feeds;
 mod golden;
 mod golden_logs;
 mod inspect;
+mod interleaved;
 mod iterators;
 mod kept_checkpoints;
 mod larger_than_memory;

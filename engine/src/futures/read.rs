@@ -23,7 +23,7 @@ pub enum TryRead<'a, K: Key + ?Sized, V: Value + ?Sized> {
 /// Future of [`Session::read`](crate::Session::read).
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Read<'a, K: Key + ?Sized, V: Value + ?Sized>(
-    OperationFuture<'a, ReadOperation<'a, K, V, DecodeValue>, Option<V::Owned>>,
+    pub(super) OperationFuture<'a, ReadOperation<'a, K, V, DecodeValue>, Option<V::Owned>>,
 );
 
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> Read<'a, K, V> {

@@ -170,6 +170,8 @@
 //! `delete_many`. They overlap cache misses and device reads. The forms for iterators (`read_each`
 //! and others) take keys by value or by reference. A key may be `&str` or `String` for `str`, but
 //! not `&String`: map with `String::as_str`. A key of `[u8]` is `&b"a"[..]`, not `b"a"`.
+//! A task that holds several single operations at once, of different kinds or tables, makes them
+//! [`interleaved`](crate::futures::Read::interleaved).
 //!
 //! # Next
 //! Read [`durability`](super::durability) before the first checkpoint, and

@@ -63,8 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn contests(options: &Options, directory: &Path) -> Result<(), Box<dyn Error>> {
-    let wanted =
-        |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     let (runtime, bytes) = (Runtime::new()?, options.value);
     let steps = draw_steps(Workload::C, Distribution::Uniform, options.records, 1);
     let steps: &'static [_] = Box::leak(steps.into());

@@ -149,6 +149,17 @@ fn compete(options: &Options, field: &Field, contest: Contest, name: &str) -> Ve
         contest.arm("bare probe, one by one", maps::one_by_one(bare, mix)),
         contest.arm("bare probe, batches of 32", move |walk| maps::bare_batches(bare, mix, walk)),
     ];
+    if mix == Mix::Read {
+        arms.push(contest.arm("kvick, join_all of 16", move |walk| {
+            block_on(store::held(store, walk)).expect("kvick works");
+        }));
+        arms.push(contest.arm("kvick, array of 32", move |walk| {
+            block_on(store::held_in_array(store, walk)).expect("kvick works");
+        }));
+        arms.push(contest.arm("kvick, join_all of 16 on the handle", move |walk| {
+            block_on(store::held_on_handle(store, walk)).expect("kvick works");
+        }));
+    }
     #[cfg(feature = "oxifaster")]
     arms.push(contest.arm("oxifaster", move |walk| field.oxi.one_by_one(mix, walk)));
     if let Some(only) = &options.only {

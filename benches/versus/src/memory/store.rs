@@ -3,9 +3,13 @@
 use benches::keys::key_of;
 use benches::payload::Payload;
 use benches::workload::Operation;
+use futures::future::join_all;
 use kvick::config::{Backend, ByteSize};
 use kvick::{Config, FasterKv, Result, Session};
-use versus::slices::Walk;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+use versus::slices::{STRETCH, Walk};
 
 use crate::contest::{Mix, is_right, value_of};
 
@@ -60,6 +64,86 @@ pub async fn one_by_one(store: &Store, mix: Mix, walk: &mut Walk) -> Result<()> 
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// The number of futures that a task holds.
+const HELD: usize = 16;
+
+/// Awaits interleaved reads of several sessions together.
+///
+/// # Errors
+///
+/// Returns the first error of the store.
+pub async fn held(store: &Store, walk: &mut Walk) -> Result<()> {
+    let sessions: Result<Vec<_>> = (0..HELD).map(|_| store.session()).collect();
+    let mut sessions = sessions?;
+    while let Some(stretch) = walk.stretch() {
+        for part in stretch.chunks(HELD) {
+            let keys: [u64; HELD] = std::array::from_fn(|at| key_of(part[at].target()));
+            let reads = sessions.iter_mut().zip(&keys);
+            let reads = reads.map(|(session, key)| session.read(key).interleaved());
+            saw(&keys, join_all(reads).await, walk)?;
+        }
+    }
+    Ok(())
+}
+
+/// Awaits interleaved reads of the handle together.
+///
+/// # Errors
+///
+/// Returns the first error of the store.
+pub async fn held_on_handle(store: &Store, walk: &mut Walk) -> Result<()> {
+    while let Some(stretch) = walk.stretch() {
+        for part in stretch.chunks(HELD) {
+            let keys: [u64; HELD] = std::array::from_fn(|at| key_of(part[at].target()));
+            let reads = keys.iter().map(|key| store.read(key).interleaved());
+            saw(&keys, join_all(reads).await, walk)?;
+        }
+    }
+    Ok(())
+}
+
+/// Awaits interleaved reads of several sessions together, in an array.
+///
+/// # Errors
+///
+/// Returns the first error of the store.
+pub async fn held_in_array(store: &Store, walk: &mut Walk) -> Result<()> {
+    let sessions: Result<Vec<_>> = (0..STRETCH).map(|_| store.session()).collect();
+    let mut sessions = sessions?;
+    while let Some(stretch) = walk.stretch() {
+        let keys: [u64; STRETCH] = std::array::from_fn(|at| key_of(stretch[at].target()));
+        let mut sessions = sessions.iter_mut();
+        let mut reads = keys.each_ref().map(|key| {
+            let session = sessions.next().expect("one for each key");
+            session.read(key).interleaved()
+        });
+        let mut answers = [const { None }; STRETCH];
+        poll_fn(|context| {
+            for (read, answer) in reads.iter_mut().zip(&mut answers) {
+                if answer.is_none()
+                    && let Poll::Ready(value) = Pin::new(read).poll(context)
+                {
+                    *answer = Some(value);
+                }
+            }
+            if answers.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        for (key, answer) in keys.iter().zip(answers) {
+            let value = answer.expect("all are ready")?;
+            walk.saw(value.map(|value| is_right(*key, value)));
+        }
+    }
+    Ok(())
+}
+
+fn saw(keys: &[u64], values: Vec<Result<Option<u64>>>, walk: &mut Walk) -> Result<()> {
+    for (key, value) in keys.iter().zip(values) {
+        walk.saw(value?.map(|value| is_right(*key, value)));
     }
     Ok(())
 }

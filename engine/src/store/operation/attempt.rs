@@ -1,5 +1,6 @@
 //! One synchronous attempt of an operation: its subject, and its end.
 
+pub(crate) mod early_lines;
 pub(crate) mod operation;
 
 use crate::base::address::Address;

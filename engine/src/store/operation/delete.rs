@@ -12,7 +12,7 @@ use crate::statistics::Counter;
 use crate::store::answers::Previous;
 use crate::store::context::OperationContext;
 use crate::store::moment::Moment;
-use crate::store::operation::attempt::operation::{BlindWrite, Operation};
+use crate::store::operation::attempt::operation::{BlindWrite, OnKey, Operation};
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types};
 use crate::store::operation::upsert::hashed;
 use crate::store::record::append::{Link, append_in, lacking_room, with_retries};
@@ -56,11 +56,14 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Delete<'_, K, V> {
     }
 }
 
-impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K, V> {
+impl<'k, K: Key + ?Sized, V: Value + ?Sized> OnKey<'k, K> for Delete<'k, K, V> {
+    #[inline(always)]
     fn key_item(&self) -> &'k K::Item {
         self.key
     }
+}
 
+impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K, V> {
     fn attempt_hashed(
         self,
         core: TableRef<'_>,

@@ -12,10 +12,12 @@
 
 use crate::base::address::Address;
 use crate::base::error::Result;
+use crate::codec::Key;
 use crate::statistics::Counter;
 use crate::store::context::OperationContext;
 use crate::store::inner::no_wal;
-use crate::store::operation::attempt::operation::Operation;
+use crate::store::operation::attempt::early_lines::EarlyLines;
+use crate::store::operation::attempt::operation::{OnKey, Operation};
 use crate::store::operation::attempt::{Attempt, Blocked};
 use crate::store::operation::pending::acknowledgement::{Acknowledgement, Held};
 use crate::store::operation::pending::cached::cached_chain;
@@ -102,6 +104,15 @@ impl<'a, O, T> OperationFuture<'a, O, T> {
         } else if attempts.progress == Progress::Refused {
             attempts.progress = Progress::Fresh;
         }
+    }
+
+    /// Asks for the line of the index that the operation reads first.
+    #[inline(always)]
+    pub(crate) fn early_lines<'k, K: Key + ?Sized + 'k>(&self) -> Option<EarlyLines<'a>>
+    where
+        O: OnKey<'k, K>,
+    {
+        EarlyLines::ask::<K>(self.attempts.access.core(), self.operation.key_item())
     }
 
     /// Returns the progress and the operation.

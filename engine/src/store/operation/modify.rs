@@ -37,7 +37,7 @@ use crate::statistics::Counter;
 use crate::store::context::OperationContext;
 use crate::store::moment::Moment;
 use crate::store::operation::attempt::EntrySnapshot;
-use crate::store::operation::attempt::operation::Operation;
+use crate::store::operation::attempt::operation::{OnKey, Operation};
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types, layout};
 use crate::store::operation::changes::{Change, without_entry};
 use crate::store::operation::delete::{delete_observed, forget_if_dead};
@@ -104,6 +104,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized, C: Change<V>> Operation for Modify<'_, 
 
     fn key(&self) -> Result<Vec<u8>> {
         owned_key::<K>(self.key)
+    }
+}
+
+impl<'k, K: Key + ?Sized, V: Value + ?Sized, C> OnKey<'k, K> for Modify<'k, K, V, C> {
+    #[inline(always)]
+    fn key_item(&self) -> &'k K::Item {
+        self.key
     }
 }
 

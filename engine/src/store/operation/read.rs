@@ -12,7 +12,7 @@ use crate::statistics::{Counter, Counters};
 use crate::store::context::OperationContext;
 use crate::store::expiry::Expiry;
 use crate::store::moment::Moment;
-use crate::store::operation::attempt::operation::Operation;
+use crate::store::operation::attempt::operation::{OnKey, Operation};
 use crate::store::operation::attempt::{Attempt, Blocked, Types, layout};
 use crate::store::operation::pending::{Gathered, PendingState};
 use crate::store::operation::upsert::{at_newest, hashed};
@@ -197,6 +197,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized, R: Reader<V>> Operation for Read<'_, K,
 
     fn key(&self) -> Result<Vec<u8>> {
         owned_key::<K>(self.key)
+    }
+}
+
+impl<'k, K: Key + ?Sized, V: Value + ?Sized, R> OnKey<'k, K> for Read<'k, K, V, R> {
+    #[inline(always)]
+    fn key_item(&self) -> &'k K::Item {
+        self.key
     }
 }
 

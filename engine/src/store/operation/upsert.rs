@@ -14,7 +14,7 @@ use crate::store::expiry::Expiry;
 use crate::store::limits::{key_too_long, value_too_long};
 use crate::store::moment::Moment;
 use crate::store::operation::attempt::EntrySnapshot;
-use crate::store::operation::attempt::operation::{BlindWrite, Operation};
+use crate::store::operation::attempt::operation::{BlindWrite, OnKey, Operation};
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, LongValue, Types, layout};
 use crate::store::operation::pending::Scattered;
 use crate::store::record::append::{Link, append_in, lacking_room, with_retries};
@@ -70,12 +70,14 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for Upsert<'_, K, V> {
     }
 }
 
-impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Upsert<'k, K, V> {
+impl<'k, K: Key + ?Sized, V: Value + ?Sized> OnKey<'k, K> for Upsert<'k, K, V> {
     #[inline(always)]
     fn key_item(&self) -> &'k K::Item {
         self.key
     }
+}
 
+impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Upsert<'k, K, V> {
     #[inline(always)]
     fn hit_at(
         &self,
@@ -145,12 +147,14 @@ impl<K: Key + ?Sized, V: Expires + ?Sized> Operation for UpsertWith<'_, K, V> {
     }
 }
 
-impl<'k, K: Key + ?Sized, V: Expires + ?Sized> BlindWrite<'k, K> for UpsertWith<'k, K, V> {
+impl<'k, K: Key + ?Sized, V: Expires + ?Sized> OnKey<'k, K> for UpsertWith<'k, K, V> {
     #[inline(always)]
     fn key_item(&self) -> &'k K::Item {
         self.key
     }
+}
 
+impl<'k, K: Key + ?Sized, V: Expires + ?Sized> BlindWrite<'k, K> for UpsertWith<'k, K, V> {
     #[inline(always)]
     fn hit_at(
         &self,

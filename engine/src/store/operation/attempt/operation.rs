@@ -40,11 +40,23 @@ pub(crate) trait Operation {
     fn key(&self) -> Result<Vec<u8>>;
 }
 
-/// A write that needs no old value, and so never waits for the device to read.
-pub(crate) trait BlindWrite<'k, K: Key + ?Sized + 'k>: Operation + Sized {
+/// An operation on one key, or the parts of one.
+pub(crate) trait OnKey<'k, K: Key + ?Sized + 'k> {
     /// Returns the key.
     fn key_item(&self) -> &'k K::Item;
+}
 
+impl<'k, K: Key + ?Sized + 'k, T> OnKey<'k, K> for (&'k K::Item, T) {
+    #[inline(always)]
+    fn key_item(&self) -> &'k K::Item {
+        self.0
+    }
+}
+
+/// A write that needs no old value, and so never waits for the device to read.
+pub(crate) trait BlindWrite<'k, K: Key + ?Sized + 'k>:
+    Operation + OnKey<'k, K> + Sized
+{
     /// Does the operation if it is a [hit](crate::store::record::hit), in the chain that begins at
     /// `newest`.
     #[inline(always)]
