@@ -76,9 +76,17 @@ pub(in crate::store) fn look_up<'p>(
         }
         store.pool.with(|seat| {
             seat.guarded(|guard| {
-                for candidate in group {
+                let mut entries = [None; GROUP];
+                for (candidate, entry) in group.iter().zip(&mut entries) {
                     debug_assert!(candidate.address < end, "{candidate:?} is below {end:?}");
-                    let Some(entry) = store.index.find(candidate.hash) else {
+                    *entry = store.index.find(candidate.hash);
+                    let newest = entry.filter(|entry| entry.address() != candidate.proven);
+                    if let Some(newest) = newest {
+                        store.log.pages().prefetch(newest.address());
+                    }
+                }
+                for (candidate, entry) in group.iter().zip(entries) {
+                    let Some(entry) = entry else {
                         continue;
                     };
                     match walk_in_memory(store, candidate, (entry, end), guard) {
