@@ -181,7 +181,8 @@
 //! the newest written ones for readers. An entry may take almost half of it, and so may a batch
 //! of `append_many`. Each entry takes 8 bytes beside its payload, in multiples of 8 bytes. Each
 //! commit takes a record, and the next entry begins in a new block of the device. So commits of
-//! single small entries take a block each: 512 or 4,096 bytes, as the device says.
+//! single small entries take a block each: 512 or 4,096 bytes, as the device says. After them a
+//! log prepares blocks, up to 256 KiB: as many as it has, or 16 KiB.
 //!
 //! [`truncate_until`](crate::FasterLog::truncate_until) and a commit free whole segments. Choose a
 //! `segment_size` (256 MiB) that is small against the space to free.

@@ -129,6 +129,8 @@ impl Operation {
     ) {
         let mut extents = files.into_iter().map(|file| Extent { file, offset: 0, len: 0 });
         let Some(first) = extents.next() else {
+            // Before the future knows, as always.
+            drop(hold);
             return sink.complete(Transfer { result: Ok(()), buf });
         };
         let extents = Extents { first, rest: extents.collect() };
@@ -240,11 +242,10 @@ impl Operation {
     /// Goes on with what follows this write.
     fn go_on(self) {
         let Self { current, later, buf, sink, next, hold, .. } = self;
-        drop((current, later));
+        // What follows has a hold of its own.
+        drop((current, later, hold));
         let (Next(next), buf) = (next.expect("something follows"), buf.expect("a write has one"));
         next(buf, sink);
-        // What follows has a hold of its own.
-        drop(hold);
     }
 
     fn complete(self, result: io::Result<()>) {

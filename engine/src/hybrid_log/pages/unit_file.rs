@@ -27,7 +27,7 @@ impl<'d> UnitFile<'d> {
         assert!(bytes > 0 && bytes.is_multiple_of(self.units.unit_bytes()), "whole units");
         debug_assert_eq!(start, self.units.unit_start(start), "a write begins with a unit");
         let written = self.device.write_at(offset, sealed).await.result;
-        written.map_err(|error| self.not_written(bytes, offset, error))
+        written.map_err(|error| self.not_written(("write", bytes), offset, error))
     }
 
     /// Writes units like [`write`](Self::write) and makes them durable, with everything written
@@ -36,16 +36,18 @@ impl<'d> UnitFile<'d> {
         let (offset, bytes) = (self.offset(start), sealed.len());
         match self.device.write_and_sync(offset, sealed) {
             Ok(completion) => {
-                let written = completion.await.result;
-                written.map(|()| true).map_err(|error| self.not_written(bytes, offset, error))
+                let written = completion.await.result.map(|()| true);
+                let what = "write and sync";
+                written.map_err(|error| self.not_written((what, bytes), offset, error))
             }
             Err(sealed) => self.write(start, sealed).await.map(|()| false),
         }
     }
 
-    fn not_written(self, bytes: usize, offset: u64, error: io::Error) -> Error {
+    #[cold]
+    fn not_written(self, (what, bytes): (&str, usize), offset: u64, error: io::Error) -> Error {
         let (file, at) = self.device.locate(offset);
-        failed(format!("write of {bytes} bytes"), "to", (&file, at), error)
+        failed(format!("{what} of {bytes} bytes"), "to", (&file, at), error)
     }
 
     /// Fills `buffer` with stored units, the first of which is the unit of `start`.

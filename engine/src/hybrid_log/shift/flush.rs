@@ -34,6 +34,8 @@ struct Written {
     end: Address,
     /// Everything below the end is durable.
     is_durable: bool,
+    /// There was no space for the zeros after it.
+    was_short: bool,
 }
 
 /// The driver that flushes a log.
@@ -69,7 +71,7 @@ impl FlushDriver<'_> {
             if let Either::Left((Some(written), _)) = select(writes.next(), demand).await {
                 match written {
                     Ok(written) => {
-                        prepared.note_ended();
+                        prepared.note_ended(written.was_short);
                         self.advance_flushed(written);
                     }
                     // Final: nothing is written any more, and all waiting tasks are notified.
@@ -82,7 +84,7 @@ impl FlushDriver<'_> {
         }
     }
 
-    fn advance_flushed(self, Written { end, is_durable }: Written) {
+    fn advance_flushed(self, Written { end, is_durable, .. }: Written) {
         let parts = self.0.parts;
         debug_assert!(
             end <= parts.pages.marks().safe_read_only.load(),
@@ -122,18 +124,25 @@ impl FlushDriver<'_> {
             return Plan { chunk, zeros: 0, is_synced: false };
         }
         let zeros = prepared.zeros_after(chunk, file.units(), file.largest_transfer(WRITES));
-        Plan { chunk, zeros, is_synced: self.0.is_wanted_durable(chunk.end) }
+        // With zeros the write is alone, and should not be for the time of a sync.
+        let is_synced = zeros == 0 && self.0.is_wanted_durable(chunk.end);
+        Plan { chunk, zeros, is_synced }
     }
 
     async fn write_until_stored(self, mut plan: Plan) -> Result<Written> {
         let parts = self.0.parts;
         let end = plan.chunk.end;
-        let mut backoff = Backoff::for_shortage();
+        let (mut backoff, mut was_short) = (Backoff::for_shortage(), false);
         loop {
             match self.write(plan).await {
                 Ok(is_durable) => {
                     parts.health.transition_to_sound();
-                    return Ok(Written { end, is_durable });
+                    return Ok(Written { end, is_durable, was_short });
+                }
+                Err(error) if error.is_shortage() && plan.zeros > 0 => {
+                    // The chunk may have the space that the zeros lack.
+                    (plan.zeros, was_short) = (0, true);
+                    continue;
                 }
                 Err(error) if error.is_shortage() => {
                     parts.health.transition_to_full(error);
@@ -144,8 +153,6 @@ impl FlushDriver<'_> {
                 return Err(Error::closed_as(parts.geometry.owner));
             }
             backoff.pause(&parts.handle).await;
-            // Zeros are worth no space.
-            plan.zeros = 0;
         }
     }
 

@@ -154,6 +154,8 @@ impl FrameScanner<'_> {
             let transfer = self.device.read_at(start, self.buffers.take(bytes)).await;
             let stored = match transfer.result {
                 Ok(()) => transfer.buf.expect("a read gives its buffer back"),
+                // The file became shorter after its length was read, or is of a later segment.
+                Err(error) if is_missing(&error) => break,
                 Err(error) => return Err(Error::reading(self.device, start, error)),
             };
             if let Some(last) = stored.iter().rposition(|byte| *byte != 0) {

@@ -50,6 +50,11 @@ impl StoredFiles {
         last.map_or(0, |(index, length)| index * self.segment_bytes + length)
     }
 
+    /// Returns whether there is a file after the one of `offset` on the device.
+    pub(crate) fn has_file_behind(&self, offset: u64) -> bool {
+        self.last().is_some_and(|last| last > offset / self.segment_bytes)
+    }
+
     /// Returns the number of the last file.
     pub(crate) fn last(&self) -> Option<u64> {
         self.lengths.last_key_value().map(|(index, _)| *index)

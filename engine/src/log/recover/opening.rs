@@ -172,7 +172,7 @@ impl LogOpener {
             published.map_err(|failed| failed.error)?;
         }
         let (mut published, mut is_announced) = (saved.clone(), false);
-        if dropped > 0 || commit_state != saved {
+        if dropped > 0 || scanner.stored.has_file_behind(until) || commit_state != saved {
             let from = (gives_up > 0, is_moved.then_some(found_until));
             if self.end_with((identity, &commit_state), &*device, from).await? {
                 (published, is_announced) = (commit_state.clone(), true);
