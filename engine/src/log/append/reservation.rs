@@ -18,7 +18,6 @@ pub(crate) struct Reservation<'a> {
     guard: &'a Guard<'a>,
     length: usize,
     place: Place,
-    is_filled: bool,
 }
 
 /// The place of the entry.
@@ -37,7 +36,7 @@ impl<'a> Reservation<'a> {
         length: usize,
         guard: &'a Guard<'a>,
     ) -> Self {
-        Self { frames, guard, length, place: Place::Frame(address), is_filled: false }
+        Self { frames, guard, length, place: Place::Frame(address) }
     }
 
     pub(super) fn of_pieces(
@@ -46,7 +45,7 @@ impl<'a> Reservation<'a> {
         length: usize,
         guard: &'a Guard<'a>,
     ) -> Self {
-        Self { frames, guard, length, place: Place::Pieces(space), is_filled: false }
+        Self { frames, guard, length, place: Place::Pieces(space) }
     }
 
     /// Returns the address of the entry.
@@ -60,13 +59,16 @@ impl<'a> Reservation<'a> {
 
     /// Writes the entry.
     #[inline(always)]
-    pub(crate) fn fill(mut self, entry: &[u8]) {
+    pub(crate) fn fill(self, entry: &[u8]) {
         assert_eq!(entry.len(), self.length, "the space was taken for this entry");
         self.write(entry);
+        // Not a flag for the drop: a byte that is read as a part of a word waits until all stores
+        // before it have ended, and those to a new page take long.
+        std::mem::forget(self);
     }
 
     #[inline(always)]
-    fn write(&mut self, entry: &[u8]) {
+    fn write(&self, entry: &[u8]) {
         let (frames, memory) = (self.frames, self.frames.memory());
         match self.place {
             Place::Frame(address) => {
@@ -80,22 +82,14 @@ impl<'a> Reservation<'a> {
             }
             Place::Pieces(space) => frames.write_entries(space, &[entry], |_at| {}, self.guard),
         }
-        self.is_filled = true;
     }
 }
 
 impl Drop for Reservation<'_> {
-    #[inline(always)]
+    #[cold]
+    #[inline(never)]
     fn drop(&mut self) {
-        if !self.is_filled {
-            zero(self);
-        }
+        let zeros = vec![0; self.length];
+        self.write(&zeros);
     }
-}
-
-#[cold]
-#[inline(never)]
-fn zero(reservation: &mut Reservation<'_>) {
-    let zeros = vec![0; reservation.length];
-    reservation.write(&zeros);
 }
