@@ -21,6 +21,7 @@ mod compaction;
 mod compaction_filter;
 mod control;
 mod corruption;
+mod counted_removals;
 mod crash;
 mod disk_budget;
 mod everything;

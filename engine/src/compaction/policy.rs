@@ -27,7 +27,7 @@ pub(super) struct Data {
     pub(super) entries: u64,
     /// The bytes of a record, on an average over those that operations have appended, or 0.
     pub(super) record_bytes: u64,
-    /// The deletions so far, without those of absent keys.
+    /// The removals so far, without those of absent keys.
     pub(super) deletes: u64,
 }
 

@@ -252,7 +252,7 @@ pub struct TableStats {
     pub appended_records: u64,
     /// The bytes of these records, without the pieces of long values.
     pub appended_bytes: u64,
-    /// The deletions that have left something to compact: those of keys that were not known to be
+    /// The removals that have left something to compact: those of keys that were not known to be
     /// absent.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) removals: u64,

@@ -15,7 +15,7 @@ use crate::store::moment::Moment;
 use crate::store::operation::attempt::operation::{BlindWrite, OnKey, Operation};
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types};
 use crate::store::operation::upsert::hashed;
-use crate::store::record::append::{Link, append_in, lacking_room, with_retries};
+use crate::store::record::append::{Link, append_in, lacking_room, note_removal, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource, find_in};
 use crate::store::table::TableRef;
@@ -76,9 +76,8 @@ impl<'k, K: Key + ?Sized, V: Value + ?Sized> BlindWrite<'k, K> for Delete<'k, K,
             return Ok(Attempt::Blocked(Blocked::VersionBarrier));
         }
         let step = delete_in(core, Types::<K, V>::default(), key, (&tools, moment))?;
-        if let Attempt::Done(previous) = step {
+        if let Attempt::Done(_) = step {
             tools.counters.add(Counter::Deletes, 1);
-            tools.counters.add(Counter::Removals, u64::from(previous != Previous::Absent));
             tools.serial.advance();
         }
         Ok(step)
@@ -135,7 +134,12 @@ fn delete_once(
             };
             core.version_tag(record);
             forget_if_dead(core, entry, tools.guard);
-            Some(if was_alive { found.previous(core, layout) } else { Previous::Absent })
+            Some(if was_alive {
+                note_removal(tools.counters);
+                found.previous(core, layout)
+            } else {
+                Previous::Absent
+            })
         }
         // It is as good as a tombstone.
         RecordSource::InMemory(found) if found.has_expired(layout, moment) => {

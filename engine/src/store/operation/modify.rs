@@ -42,7 +42,9 @@ use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, Types, layou
 use crate::store::operation::changes::{Change, without_entry};
 use crate::store::operation::delete::{delete_observed, forget_if_dead};
 use crate::store::operation::upsert::{at_newest, check_value, hashed, is_too_long};
-use crate::store::record::append::{append_record, lacking_room, sealed, with_retries};
+use crate::store::record::append::{
+    append_record, lacking_room, note_removal, sealed, with_retries,
+};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::entry::{UnwrittenKey, entry_of};
 use crate::store::record::find::{InMemory, RecordSource, find_record};
@@ -392,6 +394,7 @@ impl<'t> RmwAttempt<'t, '_> {
                     core.version_tag(record);
                     let step = removed(record, layout, state);
                     if let Attempt::Done(_) = step {
+                        note_removal(counters);
                         forget_if_dead(core, entry, guard);
                     }
                     step

@@ -33,7 +33,7 @@ use crate::store::moment::Moment;
 use crate::store::operation::attempt::operation::Operation;
 use crate::store::operation::attempt::{Attempt, Blocked, HashedKey, layout};
 use crate::store::operation::upsert::hashed;
-use crate::store::record::append::{Link, append_in, lacking_bytes, with_retries};
+use crate::store::record::append::{Link, append_in, lacking_bytes, note_removal, with_retries};
 use crate::store::record::encoding::{encode_key, owned_key};
 use crate::store::record::find::{InMemory, RecordSource, find_in};
 use crate::store::record::pieces::is_cut;
@@ -74,7 +74,10 @@ impl<K: Key + ?Sized, V: Expires + ?Sized> Operation for SetExpiry<'_, K, V> {
         let moment = Moment::new(core);
         let expiry = self.expiry.word(&moment);
         let step = set_expiry_in(core, layout::<K, V>(), (key, expiry), (&mut tools, &moment))?;
-        if let Attempt::Done(_) = step {
+        if let Attempt::Done(was_there) = step {
+            if was_there && moment.has_passed(expiry) {
+                note_removal(tools.counters);
+            }
             tools.counters.add(Counter::Modifies, 1);
             tools.serial.advance();
         }

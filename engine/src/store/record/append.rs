@@ -80,13 +80,23 @@ pub(in crate::store) fn append_in(
             counters.add(Counter::Appends, 1);
             let extents = layout.extents(record.key.len(), record.value.len());
             counters.add(Counter::AppendedBytes, layout.record_bytes(extents) as u64);
-            if record.content == RecordKind::Tombstone && previous == Address::NONE {
-                core.index.forget(entry.moved_to(address));
+            if record.content == RecordKind::Tombstone {
+                note_removal(counters);
+                if previous == Address::NONE {
+                    core.index.forget(entry.moved_to(address));
+                }
             }
             Link::Linked
         }
         Err(link) => link,
     }
+}
+
+/// Counts a removal that has taken effect and left something to compact: a tombstone was linked, a
+/// record that was alive was deleted in place, or has expired by a change of its expiry.
+#[inline(always)]
+pub(in crate::store) fn note_removal(counters: &Counters) {
+    counters.add(Counter::Removals, 1);
 }
 
 #[inline(always)]

@@ -183,7 +183,6 @@ fn try_once<S: HasLayout>(
     match linked {
         Link::Linked => {
             tools.counters.add(Counter::Deletes, 1);
-            tools.counters.add(Counter::Removals, 1);
             Removal::Done(true)
         }
         Link::Lost => Removal::Blocked(Blocked::Lost),
