@@ -7,12 +7,13 @@ use kvick::{Config, Database, ErrorKind, FasterKv, Result, checkpoint};
 use std::sync::Arc;
 
 const KEYS: u64 = 2_000;
+const SEGMENT: u64 = 64 << 10;
 
 fn config() -> Config {
     Config::default()
         .with_memory(ByteSize::kib(64))
         .with_page_size(ByteSize::kib(4))
-        .with_segment_size(ByteSize::kib(64))
+        .with_segment_size(ByteSize::new(SEGMENT))
         .with_keep_checkpoints(1)
         .with_huge_pages(false)
 }
@@ -431,5 +432,30 @@ fn a_budget_makes_writers_wait_and_refuses_only_more_live_data() {
         }
         store.upsert(&next, &[7; 3000]).await?;
         store.close().await
+    });
+}
+
+/// Nothing is written after the last key has gone, and no caller compacts.
+#[test]
+fn an_emptied_store_gets_small_by_itself() {
+    let simulation = kvick::runtime::Simulation::new(1);
+    let handle = simulation.handle();
+    let directory = MemoryDirectory::new();
+    simulation.run(async {
+        let builder = FasterKv::builder(config().with_space_ratio(2.0)).runtime(handle.clone());
+        let builder = builder.directory(Arc::new(directory.clone()));
+        let store: FasterKv<u64, [u8]> = builder.open_in_directory().await.expect("memory");
+        let bytes = || store.stats().device.bytes_stored;
+        for key in 0..KEYS {
+            store.upsert(&key, &[7; 300]).await.expect("memory");
+        }
+        let full = bytes();
+        assert!(full > 8 * SEGMENT, "{full}");
+        for key in 0..KEYS {
+            assert!(store.take(&key).await.expect("memory").is_some(), "key {key}");
+        }
+        handle.sleep(std::time::Duration::from_secs(60)).await;
+        assert!(bytes() <= 2 * SEGMENT, "{} of {full}: {:?}", bytes(), store.stats().space);
+        store.close().await.expect("memory");
     });
 }

@@ -24,6 +24,7 @@ mod corruption;
 mod counted_removals;
 mod crash;
 mod disk_budget;
+mod emptied;
 mod everything;
 mod exclusions;
 mod expiring_updates;

@@ -2,6 +2,7 @@
 
 use super::Compacted;
 use super::hold_back::HoldBack;
+use super::looks::Looks;
 use super::pace::Pace;
 use super::relief::Relief;
 use super::rounds::Rounds;
@@ -55,6 +56,8 @@ enum Next {
     Pressed,
     /// A due round waits for scans.
     ScansInTheWay,
+    /// Keys are removed.
+    Removals,
 }
 
 impl Compaction {
@@ -101,7 +104,12 @@ impl Compaction {
         let core = self.rounds.core();
         let mut rest_until = Duration::ZERO;
         let (mut hold_back, mut pace) = (HoldBack::default(), Pace::default());
+        let mut looks = Looks::default();
+        if self.rounds.has_ratio() {
+            core.removals.want();
+        }
         loop {
+            self.look_at_removals(&mut looks).await;
             let now = handle.now();
             let look_at = if self.rounds.wanted().is_some() {
                 (!hold_back.is_idle()).then(|| hold_back.look(core, now))
@@ -111,14 +119,14 @@ impl Compaction {
             };
             let is_rested = rest_until <= now;
             let rest = (!is_rested).then_some(rest_until);
-            let look_at = rest.into_iter().chain(look_at).min();
+            let look_at = rest.into_iter().chain(look_at).chain(looks.next_at()).min();
             let rest_is_over = async {
                 match look_at {
                     Some(at) => handle.sleep(at - now).await,
                     None => pending().await,
                 }
             };
-            let next = pin!(self.next(is_rested, hold_back.is_idle()));
+            let next = pin!(self.next(is_rested, hold_back.is_idle(), looks.is_idle()));
             // After a rest everything is looked at again.
             let Either::Left((next, _)) = select(next, pin!(rest_is_over)).await else {
                 continue;
@@ -126,6 +134,7 @@ impl Compaction {
             match next {
                 Next::End => return self.abandon(),
                 Next::Asked => self.compact_asked().await,
+                Next::Removals => {}
                 Next::ScansInTheWay => _ = hold_back.look(core, handle.now()),
                 Next::Due(until) => {
                     // Scans that are held back begin when no further round is due.
@@ -154,8 +163,19 @@ impl Compaction {
         }
     }
 
-    /// Waits for the next thing to do. Scans in the way count only if they are not known.
-    async fn next(&self, is_rested: bool, scans_count: bool) -> Next {
+    /// Looks at what is live if removals have stopped.
+    async fn look_at_removals(&self, looks: &mut Looks) {
+        let (rounds, watch) = (&self.rounds, &self.rounds.core().removals);
+        if rounds.has_ratio() && looks.step(watch, rounds.removals(), rounds.handle().now()) {
+            let looked = rounds.look().await;
+            let freed = looked.and(rounds.free_after_look().await);
+            freed.unwrap_or_else(|error| warn_of(&error));
+        }
+    }
+
+    /// Waits for the next thing to do. Scans in the way count only if they are not known, and
+    /// removals, too.
+    async fn next(&self, is_rested: bool, scans_count: bool, removals_count: bool) -> Next {
         let core = self.rounds.core();
         let (log, quota, has_policy) = (&core.log, core.log.quota(), self.rounds.has_policy());
         // Without a policy the log itself is of no interest.
@@ -163,8 +183,10 @@ impl Compaction {
         let [turned, evicted, stored, waits] =
             of_log.map(|event| if has_policy { event } else { &self.demand });
         let [scan_ended, reader_moved] = [core.scan_ended(), core.reader_moved()];
-        let [demand, closed] = [&self.demand, log.health().changed()];
-        let events = [demand, turned, evicted, stored, waits, scan_ended, reader_moved, closed];
+        let [demand, closed, removed] =
+            [&self.demand, log.health().changed(), core.removals.told()];
+        let events =
+            [demand, turned, evicted, stored, waits, scan_ended, reader_moved, closed, removed];
         wait_either(events, || {
             if log.health().is_closed() {
                 return Some(Next::End);
@@ -186,7 +208,8 @@ impl Compaction {
             let due = wanted.filter(|_| !has_scan).map(Next::Due);
             let full = || self.rounds.due_on_full_device().filter(|_| is_rested).map(Next::Full);
             let in_the_way = (has_scan && scans_count).then_some(Next::ScansInTheWay);
-            due.or_else(full).or(in_the_way)
+            let is_removed = removals_count && self.rounds.has_ratio() && core.removals.is_told();
+            due.or_else(full).or(in_the_way).or(is_removed.then_some(Next::Removals))
         })
         .await
     }
@@ -208,6 +231,7 @@ impl Compaction {
             due = self.rounds.wanted().filter(|_| scans_begin && !comes_first);
         }
         pace.end(quota);
+        self.rounds.free_after_look().await.unwrap_or_else(|error| warn_of(&error));
     }
 
     /// Makes a round that the policy wants. Returns what it did, if its files went or may go.

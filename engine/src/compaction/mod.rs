@@ -15,6 +15,7 @@
 mod cache;
 mod driver;
 mod hold_back;
+mod looks;
 mod pace;
 mod policy;
 mod relief;

@@ -1,5 +1,6 @@
 //! Decides when a store compacts by itself, and how much.
 
+use super::looks::Looked;
 use crate::space::RoundHistory;
 use crate::store::Round;
 
@@ -49,6 +50,8 @@ pub(super) struct Policy {
     /// The bytes of the last round, if it has found so little live that the next one is likely to
     /// cost hardly more than its reads, or 0.
     rich_bytes: u64,
+    /// The last look.
+    pub(super) looked: Looked,
 }
 
 /// A round begins when this part of the space is left.
@@ -123,7 +126,8 @@ impl Policy {
     ///
     /// Entries of keys that are gone count as live until a round meets them. So a small round, a
     /// *probe*, is due when the log has grown by the ratio since the last round, or many keys were
-    /// deleted. If it finds next to nothing live, a round twice as large is due at once.
+    /// deleted. If it finds next to nothing live, a round twice as large is due at once. The rounds
+    /// of a look come first.
     pub(super) fn by_ratio(
         &self,
         space: LogSpace,
@@ -132,6 +136,10 @@ impl Policy {
         file: u64,
     ) -> LogSpace {
         let log = space.tail - space.begin;
+        if let Some(bytes) = self.looked.due([space.begin, space.tail], percent, file) {
+            let just_due = log + log / (LEFT_PART - 1);
+            return LogSpace { end: space.begin + just_due, probe: Some(bytes), ..space };
+        }
         let wanted = scaled(self.live_of(data).min(log), [percent, 100]);
         let bytes = scaled(wanted, [LEFT_PART, LEFT_PART - 1]).max(FILES * file);
         // With so many a round is just due, if the log is not too short.

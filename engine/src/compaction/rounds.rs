@@ -1,6 +1,8 @@
 //! The rounds of compaction of one store: how far each goes, what came of them, and the checkpoints
 //! by which files go. The rounds of a cache drop their source (`cache.rs`).
 
+mod look;
+
 use super::cache::{Drops, head, part_bytes};
 use super::pace::PacedSpace;
 use super::policy::{Data, LogSpace, Policy};
@@ -91,12 +93,16 @@ impl Rounds {
         Data { entries: core.index.entries(), record_bytes, deletes: removals }
     }
 
+    /// Returns the bytes of a file of the log.
+    fn file_bytes(&self) -> u64 {
+        self.core().log.file().device().geometry().segment_bytes
+    }
+
     /// Returns the space of the log, if it has a budget or a space ratio.
     fn space(&self) -> Option<LogSpace> {
-        let core = self.core();
         let by_ratio = self.ratio().map(|percent| {
-            let file = core.log.file().device().geometry().segment_bytes;
-            self.done().policy.by_ratio(self.unbounded(), percent, self.data(), file)
+            let (space, data, file) = (self.unbounded(), self.data(), self.file_bytes());
+            self.done().policy.by_ratio(space, percent, data, file)
         });
         let Some(budget) = self.budget() else {
             return by_ratio;
@@ -211,6 +217,7 @@ impl Rounds {
             Ok(round) => {
                 done.rounds += 1;
                 done.all.add(*round);
+                done.policy.looked.note_round(*round, self.file_bytes());
                 space
                     .into_iter()
                     .for_each(|space| done.policy.note(*round, space, percent, data.deletes));

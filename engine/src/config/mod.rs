@@ -122,10 +122,12 @@ pub struct Config {
     /// smaller ratio costs more writes: overwritten evenly, a store writes each byte about
     /// `ratio / (ratio - 1)` times at most.
     ///
-    /// Keys that have expired, and cold keys that were deleted, count as live until a round meets
+    /// Keys that have expired, and cold keys that were removed, count as live until a round meets
     /// them. So a small round looks at the oldest part when the log has grown by this ratio since
-    /// the last round, or when many keys were deleted. If hardly anything there is live, further
-    /// rounds follow. What expires in a store that is not written stays until then.
+    /// the last round, or when many keys were removed. If hardly anything there is live, further
+    /// rounds follow. When removals have stopped for a second, the store looks at some keys to
+    /// estimate what is live, and gets within the ratio though nothing is written any more. What
+    /// expires in a store that is not written stays until then.
     ///
     /// No round begins while a scan is in progress. If one has waited for 5 seconds, new scans wait
     /// for it, for a minute at first, and then for longer each time.

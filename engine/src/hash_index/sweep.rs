@@ -1,4 +1,4 @@
-//! Removes the entries of records that compaction has dropped.
+//! Looks at entries of any keys, and removes those of records that compaction has dropped.
 
 use super::HashIndex;
 use super::entry::{HashBucketEntry, Tag};
@@ -8,6 +8,17 @@ use kvick_io::sync::atomic::Ordering;
 use std::ops::Range;
 
 impl HashIndex {
+    /// Adds the addresses to which the entries of these buckets lead.
+    pub(crate) fn addresses_of(&self, buckets: Range<u64>, addresses: &mut Vec<Address>) {
+        for bucket in buckets.start..buckets.end.min(self.buckets()) {
+            let slots = self.lines(bucket, Tag::of(0, 0)).flat_map(Line::entries);
+            // Acquire: pairs with the Release of the CAS that linked the record.
+            let entries = slots.map(|slot| HashBucketEntry::from_raw(slot.load(Ordering::Acquire)));
+            let leading = entries.filter(|entry| entry.leads_to_a_record());
+            addresses.extend(leading.map(HashBucketEntry::address));
+        }
+    }
+
     /// Removes the entries of these buckets that lead below `begin`, the begin of the log.
     ///
     /// No operation can be about to link a record at an address below that of the removed entry: a

@@ -1,5 +1,6 @@
 //! The state that all operations of a store share, in terms of bytes.
 
+use super::compaction::RemovalWatch;
 use super::context::{ContextRegistry, ExecutionContext, OperationContext};
 use super::feed::LogReaders;
 use super::scan::ActiveScans;
@@ -51,6 +52,7 @@ pub(crate) struct StoreInner {
     pub(crate) wal: Option<WriteAheadLog>,
     pub(in crate::store) scans: ActiveScans,
     pub(in crate::store) readers: LogReaders,
+    pub(crate) removals: RemovalWatch,
     /// Seats for operations that do not run in a session.
     pub(in crate::store) pool: ContextPool<ExecutionContext>,
     registry: Arc<ContextRegistry>,
@@ -122,6 +124,7 @@ impl StoreInner {
             wal,
             scans,
             readers,
+            removals: RemovalWatch::default(),
             pool,
             registry,
         }

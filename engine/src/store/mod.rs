@@ -47,7 +47,7 @@ mod table;
 mod tables;
 pub(crate) mod wal;
 
-pub(crate) use compaction::{Filter, Round};
+pub(crate) use compaction::{Filter, RemovalWatch, Round};
 pub(crate) use inner::{StoreInner, StoreParts};
 pub(crate) use limits::Limits;
 pub(crate) use operation::attempt::{Types, layout};

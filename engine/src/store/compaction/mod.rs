@@ -45,9 +45,12 @@ mod dropping;
 mod filter;
 mod long_values;
 mod page;
+mod removals;
 mod round;
+mod sample;
 mod uncertain;
 
 pub(in crate::store) use copies::{Copied, chain_behind, link_copy};
 pub(crate) use counts::Round;
 pub(crate) use filter::Filter;
+pub(crate) use removals::RemovalWatch;

@@ -135,7 +135,7 @@ fn delete_once(
             core.version_tag(record);
             forget_if_dead(core, entry, tools.guard);
             Some(if was_alive {
-                note_removal(tools.counters);
+                note_removal(core.store, tools.counters);
                 found.previous(core, layout)
             } else {
                 Previous::Absent

@@ -394,7 +394,7 @@ impl<'t> RmwAttempt<'t, '_> {
                     core.version_tag(record);
                     let step = removed(record, layout, state);
                     if let Attempt::Done(_) = step {
-                        note_removal(counters);
+                        note_removal(core.store, counters);
                         forget_if_dead(core, entry, guard);
                     }
                     step

@@ -76,7 +76,7 @@ impl<K: Key + ?Sized, V: Expires + ?Sized> Operation for SetExpiry<'_, K, V> {
         let step = set_expiry_in(core, layout::<K, V>(), (key, expiry), (&mut tools, &moment))?;
         if let Attempt::Done(was_there) = step {
             if was_there && moment.has_passed(expiry) {
-                note_removal(tools.counters);
+                note_removal(core.store, tools.counters);
             }
             tools.counters.add(Counter::Modifies, 1);
             tools.serial.advance();

@@ -81,7 +81,7 @@ pub(in crate::store) fn append_in(
             let extents = layout.extents(record.key.len(), record.value.len());
             counters.add(Counter::AppendedBytes, layout.record_bytes(extents) as u64);
             if record.content == RecordKind::Tombstone {
-                note_removal(counters);
+                note_removal(core.store, counters);
                 if previous == Address::NONE {
                     core.index.forget(entry.moved_to(address));
                 }
@@ -95,8 +95,9 @@ pub(in crate::store) fn append_in(
 /// Counts a removal that has taken effect and left something to compact: a tombstone was linked, a
 /// record that was alive was deleted in place, or has expired by a change of its expiry.
 #[inline(always)]
-pub(in crate::store) fn note_removal(counters: &Counters) {
+pub(in crate::store) fn note_removal(store: &StoreInner, counters: &Counters) {
     counters.add(Counter::Removals, 1);
+    store.removals.note();
 }
 
 #[inline(always)]
