@@ -3,12 +3,17 @@
 //! Invariants, and the test of each:
 //! 1. A decision sees a value and the expiry that belongs to it, and replaces both or neither. It
 //!    takes effect once (`a_value_and_its_expiry_change_as_one`).
-//! 2. The write-ahead log repeats the expiry that a decision has set, whatever the clock shows then
+//! 2. A scan shows the decisions up to one moment (`a_scan_shows_one_moment_of_the_decisions`). The
+//!    negative control is `reads_show_no_moment_of_the_decisions`.
+//! 3. The write-ahead log repeats the expiry that a decision has set, whatever the clock shows then
 //!    (`a_logged_decision_comes_back`).
 
 use std::borrow::Borrow;
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
+use futures::TryStreamExt;
 use futures::future::join_all;
 use kvick::codec::{Expires, Expiring};
 use kvick::config::{ByteSize, DurableBy};
@@ -127,6 +132,109 @@ fn a_value_and_its_expiry_change_as_one() {
             }
         });
     });
+}
+
+/// A way to look at all keys.
+#[derive(Clone, Copy, Debug)]
+enum Look {
+    Scan,
+    /// A mistake: key after key, in the other order, while they change.
+    Reads,
+}
+
+impl Look {
+    /// Returns the numbers of the keys, in their order.
+    async fn numbers<V: Expires + ?Sized>(
+        self,
+        site: &Site,
+        store: &FasterKv<u64, V>,
+        form: &Form<V>,
+    ) -> Vec<u64> {
+        let mut found = BTreeMap::new();
+        match self {
+            Self::Scan => found = store.scan().try_collect().await.expect("a sound disk"),
+            Self::Reads => {
+                for key in (0..KEYS).rev() {
+                    let value = store.read(&key).await.expect("a sound disk");
+                    found.extend(value.map(|value| (key, value)));
+                    site.handle.sleep(Duration::from_micros(100)).await;
+                }
+            }
+        }
+        (0..KEYS).map(|key| found.get(&key).map_or(0, form.number)).collect()
+    }
+}
+
+/// One task counts all keys in turn, beside checkpoints and evictions. Returns the looks at them,
+/// and those that show no single moment.
+fn looks<V: Expires + ?Sized>(seed: u64, form: &Form<V>, look: Look) -> [u32; 2]
+where
+    V::Owned: Borrow<V::Item>,
+{
+    let world = World::new(seed);
+    let site = world.site.clone();
+    world.simulation.run(async {
+        let store = open::<V>(&site, two_pages().with_memory(ByteSize::kib(128))).await;
+        let is_over = Cell::new(false);
+        let counting = async {
+            let mut random = site.random(1);
+            for number in 1..=UPDATES {
+                for key in 0..KEYS {
+                    let counted = store.update_with(&key, |_current| {
+                        Update::Put(((form.of)(number), expiry_of(number)), ())
+                    });
+                    counted.await.expect("a sound disk");
+                    site.handle.sleep(Duration::from_micros(random.below(300))).await;
+                }
+                match random.below(8) {
+                    0 => drop(store.checkpoint().await.expect("a sound disk")),
+                    1 => store.flush_and_evict().await.expect("a sound disk"),
+                    _ => {}
+                }
+            }
+            is_over.set(true);
+        };
+        let looking = async {
+            let (mut random, mut seen) = (site.random(2), [0, 0]);
+            while !is_over.get() {
+                let numbers = look.numbers(&site, &store, form).await;
+                let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
+                let is_one = numbers.is_sorted_by(|one, next| one >= next) && first <= last + 1;
+                seen = [seen[0] + 1, seen[1] + u32::from(!is_one)];
+                site.handle.sleep(Duration::from_micros(random.below(500))).await;
+            }
+            seen
+        };
+        let ((), seen) = futures::join!(counting, looking);
+        store.close().await.expect("closes");
+        seen
+    })
+}
+
+fn looks_of_all(look: Look) -> [u32; 2] {
+    let sum = Cell::new([0, 0]);
+    seeds(6, |seed| {
+        let found = if seed.is_multiple_of(2) {
+            looks(seed, &WORDS, look)
+        } else {
+            looks(seed, &BYTES, look)
+        };
+        sum.set([0, 1].map(|at: usize| sum.get()[at] + found[at]));
+    });
+    sum.get()
+}
+
+#[test]
+fn a_scan_shows_one_moment_of_the_decisions() {
+    let [looks, torn] = looks_of_all(Look::Scan);
+    assert!(looks > 20 && torn == 0, "{torn} of {looks} scans");
+}
+
+/// The negative control: the check finds values that were not there at one moment.
+#[test]
+fn reads_show_no_moment_of_the_decisions() {
+    let [looks, torn] = looks_of_all(Look::Reads);
+    assert!(torn > 10, "{torn} of {looks} looks");
 }
 
 fn logged() -> Config {

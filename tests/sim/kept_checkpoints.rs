@@ -6,9 +6,12 @@
 //!    (`a_kept_checkpoint_is_shown_beside_the_work_of_the_store`).
 //! 2. The files of the checkpoint stay while it is shown, and go with the next checkpoint after
 //!    that (`files_stay_while_they_are_shown`).
+//!
+//! The negative control of the first one is `the_present_is_no_kept_checkpoint`.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -18,7 +21,7 @@ use kvick::{ErrorKind, FasterKv, Result, checkpoint};
 use tests::journal::{Journal, Record};
 use tests::simulated::{Site, World, seeds, two_pages};
 
-use crate::store_readers::{JOURNALS, Seen, look, write};
+use crate::store_readers::{JOURNALS, KEYS, Seen, look, write};
 
 type Store = FasterKv<u64, u64>;
 type Reader = StoreReader<u64, u64>;
@@ -50,8 +53,26 @@ async fn scan_slowly(site: &Site, reader: &Reader, random: &mut Random) -> Resul
     Ok(Seen { sessions, content })
 }
 
+/// The contents that are shown for a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    Kept,
+    /// A mistake: the keys and values of the present.
+    Present,
+}
+
+/// Reads the keys and values of the present.
+async fn read_present(store: &Store) -> BTreeMap<u64, u64> {
+    let mut content = BTreeMap::new();
+    for key in 0..KEYS {
+        let value = store.read(&key).await.expect("a sound disk");
+        content.extend(value.map(|value| (key, value)));
+    }
+    content
+}
+
 /// Shows kept checkpoints, one after the other.
-async fn show(site: &Site, store: &Store, tally: &Tally) -> Vec<Seen> {
+async fn show(site: &Site, store: &Store, (shown, tally): (Shown, &Tally)) -> Vec<Seen> {
     let (mut random, mut seen) = (site.random(9), Vec::new());
     for _ in 0..8 {
         site.handle.sleep(Duration::from_micros(random.below(3000))).await;
@@ -67,7 +88,9 @@ async fn show(site: &Site, store: &Store, tally: &Tally) -> Vec<Seen> {
             }
         };
         for _ in 0..1 + random.below(3) {
-            let found = if random.chance(0.5) {
+            let found = if shown == Shown::Present {
+                Ok(Seen { sessions: reader.sessions(), content: read_present(store).await })
+            } else if random.chance(0.5) {
                 look(&reader, &mut random).await
             } else {
                 scan_slowly(site, &reader, &mut random).await
@@ -84,34 +107,56 @@ async fn show(site: &Site, store: &Store, tally: &Tally) -> Vec<Seen> {
     seen
 }
 
+/// Shows kept checkpoints beside the work of the store. Returns what was shown, and the operations.
+fn run(seed: u64, shown: (Shown, &Tally)) -> (Vec<Seen>, Vec<Record>) {
+    let world = World::new(seed);
+    let site = world.site.clone();
+    world.simulation.run(async {
+        let keep = 1 + u32::try_from(site.random(3).below(2)).expect("small");
+        let config = site.small_config().with_checkpoint_on_close(false);
+        let store = site.open::<u64, u64>(config.with_keep_checkpoints(keep)).await;
+        let mut random = site.random(7);
+        let mut journals = Journal::several(&store, &site, JOURNALS);
+        let is_over = Cell::new(false);
+        let showing = async {
+            let seen = show(&site, &store, shown).await;
+            is_over.set(true);
+            seen
+        };
+        let writing = write(&store, &mut journals, &mut random, &is_over);
+        let (seen, ()) = futures::join!(showing, writing);
+        let records: Vec<Record> = journals.into_iter().map(Journal::end).collect();
+        store.close().await.expect("closes");
+        (seen, records)
+    })
+}
+
 #[test]
 fn a_kept_checkpoint_is_shown_beside_the_work_of_the_store() {
     let tally = Tally::default();
     let is_chosen = std::env::var_os("SEED").is_some();
     seeds(40, |seed| {
-        let world = World::new(seed);
-        let site = world.site.clone();
-        world.simulation.run(async {
-            let keep = 1 + u32::try_from(site.random(3).below(2)).expect("small");
-            let config = site.small_config().with_checkpoint_on_close(false);
-            let store = site.open::<u64, u64>(config.with_keep_checkpoints(keep)).await;
-            let mut random = site.random(7);
-            let mut journals = Journal::several(&store, &site, JOURNALS);
-            let is_over = Cell::new(false);
-            let showing = async {
-                let seen = show(&site, &store, &tally).await;
-                is_over.set(true);
-                seen
-            };
-            let writing = write(&store, &mut journals, &mut random, &is_over);
-            let (seen, ()) = futures::join!(showing, writing);
-            let records: Vec<Record> = journals.into_iter().map(Journal::end).collect();
-            seen.iter().for_each(|seen| seen.check(&records));
-            store.close().await.expect("closes");
-        });
+        let (seen, records) = run(seed, (Shown::Kept, &tally));
+        seen.iter().for_each(|seen| seen.check(&records));
     });
     let [shown, outlived, moved] = [&tally.shown, &tally.outlived, &tally.moved].map(Cell::get);
     assert!(is_chosen || shown > 120 && outlived > 25 && moved > 9, "{tally:?}");
+}
+
+/// The negative control: the check finds contents that are not those of the checkpoint.
+#[test]
+fn the_present_is_no_kept_checkpoint() {
+    let (shown, caught) = (Cell::new(0), Cell::new(0));
+    for seed in 0..8 {
+        let (seen, records) = run(seed, (Shown::Present, &Tally::default()));
+        for seen in seen {
+            let check = AssertUnwindSafe(|| seen.check(&records));
+            add(&shown, true);
+            add(&caught, catch_unwind(check).is_err());
+        }
+    }
+    let (shown, caught) = (shown.get(), caught.get());
+    assert!(shown > 10 && caught * 2 > shown, "{caught} of {shown}");
 }
 
 #[test]

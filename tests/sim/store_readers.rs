@@ -23,7 +23,7 @@ use tests::mortal::{Death, Mortal};
 use tests::simulated::{Site, World, seeds, two_pages};
 
 pub(super) const JOURNALS: u64 = 2;
-const KEYS: u64 = 1300;
+pub(super) const KEYS: u64 = 1300;
 /// The kinds of two checkpoints, one after the other.
 const RECORDS: [[checkpoint::Kind; 2]; 4] = [
     [checkpoint::Kind::Snapshot, checkpoint::Kind::Incremental],
