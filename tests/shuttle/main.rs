@@ -6,6 +6,7 @@
 
 mod compaction;
 mod expiry;
+mod promotion;
 mod scans;
 mod wal;
 

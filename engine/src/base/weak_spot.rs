@@ -36,7 +36,8 @@ mod asked {
         pub begins_at_once: bool,
         /// A change is logged without the stripe of its key.
         pub no_stripe: bool,
-        /// Compaction links a copy under the entry that is there now.
+        /// A copy, of compaction or of a read of a cache, is linked under the entry that is there
+        /// now.
         pub copies_anew: bool,
         /// The limit of turns of other threads between finding an entry and reading a record.
         pub pauses: u32,

@@ -10,8 +10,10 @@
 //! without it.
 
 use crate::base::address::Address;
+use crate::base::weak_spot;
 use crate::codec::{Key, Value};
 use crate::epoch::Guard;
+use crate::hash_index::FoundEntry;
 use crate::hybrid_log::Region;
 use crate::record::{ExpiryWord, NewRecord, RecordKind};
 use crate::statistics::{Counter, Counters};
@@ -55,7 +57,8 @@ pub(super) fn promote<K: Key + ?Sized, V: Value + ?Sized>(
     let Some(old) = old.filter(|_| core.check_write().is_ok()) else {
         return;
     };
-    let chain = chain_behind(core.store, newest, (old.address, old.previous));
+    let entry = entry_for_copy(core, key, entry);
+    let chain = chain_behind(core.store, entry.address(), (old.address, old.previous));
     let OldRecord { value, expiry, .. } = old;
     let record = NewRecord { key, value, content: RecordKind::Value, expiry };
     let table = (core.table.number, core.table.layout);
@@ -66,6 +69,15 @@ pub(super) fn promote<K: Key + ?Sized, V: Value + ?Sized>(
         let bytes = core.table.layout.record_bytes(extents);
         counters.add(Counter::AppendedBytes, bytes as u64);
     }
+}
+
+/// Returns the entry under which a copy is linked: it led to the record.
+fn entry_for_copy(core: TableRef<'_>, key: &[u8], entry: FoundEntry) -> FoundEntry {
+    if weak_spot::is_copied_anew() {
+        weak_spot::pause();
+        return core.index.find(core.table.hasher.hash(key)).unwrap_or(entry);
+    }
+    entry
 }
 
 /// Returns a record in memory, if no operation changes it any more. A value in pieces stays where
