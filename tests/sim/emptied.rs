@@ -58,7 +58,8 @@ fn an_emptied_store_takes_two_files_at_most() {
         let store = world.simulation.run(async {
             let keep = u32::try_from(1 + seed % 3).expect("few");
             let store = filled(&site, config(keep)).await;
-            let (multiplier, has_pauses) = ([1, 1777, KEYS - 1][seed as usize % 3], seed % 4 < 2);
+            let which = usize::try_from(seed % 3).expect("small");
+            let (multiplier, has_pauses) = ([1, 1777, KEYS - 1][which], seed % 4 < 2);
             for number in 0..KEYS {
                 store.delete(&(number * multiplier % KEYS)).await.expect("a sound disk");
                 if has_pauses && number % 50 == 0 {
