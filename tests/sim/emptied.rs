@@ -4,6 +4,7 @@
 //! Negative control, made by hand: without the looks at removed keys (`compaction/looks.rs`) the
 //! tests that await a smaller log fail.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use kvick::config::ByteSize;
@@ -73,6 +74,62 @@ fn an_emptied_store_takes_two_files_at_most() {
         assert!(bytes <= 2 * SEGMENT, "{bytes}: {:?}", store.stats().space);
         world.simulation.run(store.close()).expect("closes");
     });
+}
+
+/// A round that failed counted as the end of the look, so the log stayed as it was.
+#[test]
+fn what_is_in_the_way_only_delays_it() {
+    for kind in [ErrorKind::StorageFull, ErrorKind::TimedOut] {
+        let world = World::new(5);
+        let site = world.site.clone();
+        let store = world.simulation.run(async {
+            let store = filled(&site, config(2)).await;
+            site.handle.sleep(Duration::from_secs(60)).await;
+            for key in 0..KEYS {
+                store.delete(&key).await.expect("a sound disk");
+            }
+            // The look, its rounds, and the first of the further attempts.
+            if kind == ErrorKind::StorageFull {
+                site.disk.set_capacity(Some(site.disk.bytes_used()));
+            } else {
+                site.disk.fail_reads(Some(kind));
+            }
+            site.handle.sleep(Duration::from_secs(5)).await;
+            site.disk.set_capacity(None);
+            site.disk.fail_reads(None);
+            store
+        });
+        assert_rests(&world);
+        let bytes = log_bytes(&site);
+        assert!(bytes <= 2 * SEGMENT, "{kind:?}, {bytes}: {:?}", store.stats().space);
+        world.simulation.run(store.close()).expect("closes");
+    }
+}
+
+/// Long values: the tombstones of all keys are few bytes, after which no round was due in a store
+/// that had no space ratio before.
+#[test]
+fn an_emptied_store_gets_smaller_after_its_first_opening_with_a_ratio() {
+    let world = World::new(3);
+    let site = world.site.clone();
+    let keys = 400;
+    let store = world.simulation.run(async {
+        let without = two_pages().with_segment_size(ByteSize::new(SEGMENT));
+        let store = site.open::<u64, [u8]>(without).await;
+        for key in 0..keys {
+            store.upsert(&key, &[7; 1500]).await.expect("a sound disk");
+        }
+        store.close().await.expect("closes");
+        let store = site.open::<u64, [u8]>(config(2)).await;
+        for key in 0..keys {
+            store.delete(&key).await.expect("a sound disk");
+        }
+        store
+    });
+    assert_rests(&world);
+    let bytes = log_bytes(&site);
+    assert!(bytes <= 2 * SEGMENT, "{bytes}: {:?}", store.stats().space);
+    world.simulation.run(store.close()).expect("closes");
 }
 
 /// The oldest keys stay, so rounds copy them before they come to what is dead.

@@ -122,7 +122,8 @@ impl Compaction {
             let look_at = rest.into_iter().chain(look_at).chain(looks.next_at()).min();
             let rest_is_over = async {
                 match look_at {
-                    Some(at) => handle.sleep(at - now).await,
+                    // A look may have become due since its own view of the time.
+                    Some(at) => handle.sleep(at.saturating_sub(now)).await,
                     None => pending().await,
                 }
             };
@@ -139,6 +140,7 @@ impl Compaction {
                 Next::Due(until) => {
                     // Scans that are held back begin when no further round is due.
                     self.compact_in_turn(until, &mut pace, hold_back.is_idle()).await;
+                    self.end_look(&mut looks).await;
                     if self.rounds.is_stalled() {
                         rest_until = handle.now() + RETRY;
                     }
@@ -163,14 +165,34 @@ impl Compaction {
         }
     }
 
-    /// Looks at what is live if removals have stopped.
+    /// Looks at what is live if removals have stopped, and tries again what was held up.
     async fn look_at_removals(&self, looks: &mut Looks) {
         let (rounds, watch) = (&self.rounds, &self.rounds.core().removals);
-        if rounds.has_ratio() && looks.step(watch, rounds.removals(), rounds.handle().now()) {
-            let looked = rounds.look().await;
-            let freed = looked.and(rounds.free_after_look().await);
-            freed.unwrap_or_else(|error| warn_of(&error));
+        if !rounds.has_ratio() {
+            return;
         }
+        let now = rounds.handle().now();
+        let is_quiet = looks.step(watch, rounds.removals(), now);
+        if !is_quiet && !looks.is_again_due(now) {
+            return;
+        }
+        // Again, if the last one failed. Otherwise none is due.
+        if let Err(error) = rounds.look().await {
+            warn_of(&error);
+            return looks.note(false, rounds.handle().now());
+        }
+        rounds.try_look_again();
+        self.end_look(looks).await;
+    }
+
+    /// Ends the last look, if its rounds have ended.
+    async fn end_look(&self, looks: &mut Looks) {
+        if !self.rounds.has_ratio() {
+            return;
+        }
+        let is_over = self.rounds.free_after_look().await;
+        let is_over = is_over.inspect_err(warn_of).unwrap_or(false);
+        looks.note(is_over, self.rounds.handle().now());
     }
 
     /// Waits for the next thing to do. Scans in the way count only if they are not known, and
@@ -231,7 +253,6 @@ impl Compaction {
             due = self.rounds.wanted().filter(|_| scans_begin && !comes_first);
         }
         pace.end(quota);
-        self.rounds.free_after_look().await.unwrap_or_else(|error| warn_of(&error));
     }
 
     /// Makes a round that the policy wants. Returns what it did, if its files went or may go.

@@ -9,12 +9,20 @@
 //! 1. No timer runs, and nothing is read, before a key is removed.
 //! 2. A look is due once for many removals. Its rounds end at an address that does not move, so
 //!    they end. They also end if their copies show that more is live than the look has found.
+//! 3. A look is over when no round of it is due and all files before the begin have gone. Until
+//!    then, if something is in the way (a reader, a backup, a failure), it is tried again after
+//!    ever longer pauses.
 
 use crate::store::{RemovalWatch, Round};
 use std::time::Duration;
 
 /// Removals have stopped when there was none for so long.
 const QUIET: Duration = Duration::from_secs(1);
+/// Removals that never stop are taken for stopped after so long.
+const LONGEST: Duration = Duration::from_secs(60);
+/// The pauses after which a look that is held up is tried again.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 /// A look is due after removals of this part of the entries.
 const REMOVED_PART: u64 = 16;
 /// The part of the log that one round compacts.
@@ -23,8 +31,18 @@ const PART: u64 = 8;
 /// The times of the looks at one store.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
-    /// While removals go on: their number at a time, and when that is compared.
-    watching: Option<(u64, Duration)>,
+    watching: Option<Watching>,
+    /// When a look that is held up is tried again, and the pause before.
+    again: Option<(Duration, Duration)>,
+}
+
+/// Removals that go on.
+#[derive(Clone, Copy, Debug)]
+struct Watching {
+    /// Their number at some time, and when that is compared.
+    removals: u64,
+    at: Duration,
+    since: Duration,
 }
 
 /// The findings of the last look, and the rounds since.
@@ -50,22 +68,41 @@ impl Looks {
 
     /// Returns the time of the next step.
     pub(super) fn next_at(&self) -> Option<Duration> {
-        self.watching.map(|(_, at)| at)
+        let again = self.again.map(|(at, _pause)| at);
+        self.watching.map(|watching| watching.at).into_iter().chain(again).min()
+    }
+
+    /// Returns whether a look that was held up is tried again at `now`.
+    pub(super) fn is_again_due(&self, now: Duration) -> bool {
+        self.again.is_some_and(|(at, _pause)| at <= now)
+    }
+
+    /// Notes whether the last look is over, or held up.
+    pub(super) fn note(&mut self, is_over: bool, now: Duration) {
+        let pause = match self.again {
+            Some((at, _pause)) if now < at && !is_over => return,
+            Some((_, pause)) => (2 * pause).min(LONGEST_PAUSE),
+            None => FIRST_PAUSE,
+        };
+        self.again = (!is_over).then_some((now + pause, pause));
     }
 
     /// Returns whether removals have stopped by `now`. There were so many so far.
     pub(super) fn step(&mut self, watch: &RemovalWatch, removals: u64, now: Duration) -> bool {
-        match self.watching {
+        let since = match self.watching {
             None if !watch.is_told() => return false,
-            Some((_, at)) if now < at => return false,
-            Some((before, _)) if before == removals => {
-                self.watching = None;
-                watch.want();
-                return true;
+            None => now,
+            Some(Watching { at, .. }) if now < at => return false,
+            Some(Watching { removals: before, since, .. }) => {
+                if before == removals || now.saturating_sub(since) >= LONGEST {
+                    self.watching = None;
+                    watch.want();
+                    return true;
+                }
+                since
             }
-            None | Some(_) => {}
-        }
-        self.watching = Some((removals, now + QUIET));
+        };
+        self.watching = Some(Watching { removals, at: now + QUIET, since });
         false
     }
 }
@@ -96,10 +133,16 @@ impl Looked {
         }
     }
 
-    /// Ends the rounds of the look. Returns whether further checkpoints may let files go.
+    /// Ends the rounds of the look, of which none is due any more. Returns whether further
+    /// checkpoints may let files go.
     pub(super) fn end(&mut self) -> bool {
         self.until = 0;
-        std::mem::take(&mut self.may_free)
+        self.may_free
+    }
+
+    /// Notes that the files before the begin have gone.
+    pub(super) fn note_freed(&mut self) {
+        self.may_free = false;
     }
 
     /// Returns the bytes of the next round, in a log at these addresses with this space ratio, in

@@ -214,6 +214,17 @@ impl Policy {
         self.rich_bytes = if is_rich { round.source_bytes } else { 0 };
     }
 
+    /// Takes the result of a look, which is evidence enough for its rounds.
+    pub(super) fn note_look(&mut self, removals: u64, live: u64, tail: u64) {
+        self.looked.note(removals, live, tail);
+        self.forget_failure();
+    }
+
+    /// Lets a probe, or a round of a look, begin in spite of an earlier failure.
+    pub(super) fn forget_failure(&mut self) {
+        self.no_probe_until = 0;
+    }
+
     /// Takes a failed round, which is not repeated at once.
     pub(super) fn note_failed(&mut self, space: LogSpace) {
         self.rest_until = space.tail + space.usable() / 16;

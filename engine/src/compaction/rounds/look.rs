@@ -30,18 +30,26 @@ impl Rounds {
         }
         let live = self.core().estimate_live_bytes().await?;
         tracing::debug!(target: "kvick::compaction", live, "looked at entries");
-        self.done().policy.looked.note(data.deletes, live, space.tail);
+        self.done().policy.note_look(data.deletes, live, space.tail);
         Ok(())
     }
 
     /// Ends the rounds of a look when none is due any more. Takes the checkpoints by which all of
-    /// their files go: nothing else may come that would take one.
+    /// their files go: nothing else may come that would take one. Returns whether nothing is left
+    /// to be tried again.
     ///
     /// # Errors
     /// Of the checkpoint.
-    pub(in crate::compaction) async fn free_after_look(&self) -> Result<()> {
-        if self.wanted().is_some() || !self.done().policy.looked.end() {
-            return Ok(());
+    pub(in crate::compaction) async fn free_after_look(&self) -> Result<bool> {
+        if self.wanted().is_some() {
+            // The driver comes back after these rounds.
+            return Ok(true);
+        }
+        if self.is_look_due() {
+            return Ok(false);
+        }
+        if !self.done().policy.looked.end() {
+            return Ok(true);
         }
         for _ in 0..self.core().config.keep_checkpoints {
             if self.is_pinned() || !self.has_older_files() {
@@ -49,7 +57,27 @@ impl Rounds {
             }
             self.checkpoint().await?;
         }
-        Ok(())
+        let is_over = !self.has_older_files();
+        if is_over {
+            self.done().policy.looked.note_freed();
+        }
+        Ok(is_over)
+    }
+
+    /// Lets the rounds of a look be tried again after a failed one.
+    pub(in crate::compaction) fn try_look_again(&self) {
+        if self.is_look_due() {
+            self.done().policy.forget_failure();
+        }
+    }
+
+    /// Returns whether a round of the last look is due, whatever is in its way.
+    fn is_look_due(&self) -> bool {
+        let Some(percent) = self.ratio() else {
+            return false;
+        };
+        let (space, file) = (self.unbounded(), self.file_bytes());
+        self.done().policy.looked.due([space.begin, space.tail], percent, file).is_some()
     }
 
     /// Returns whether kept checkpoints need files before the begin of the log.
