@@ -4,6 +4,7 @@
 //! Negative control, made by hand: without the looks at removed keys (`compaction/looks.rs`) the
 //! tests that await a smaller log fail.
 
+use std::fmt::Debug;
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -49,6 +50,14 @@ fn assert_rests(world: &World) {
     assert_eq!(site.disk.operations(), operations);
 }
 
+/// Lets an emptied store come to rest, asserts that it has two files at most, and closes it.
+fn assert_two_files(world: &World, store: &FasterKv<u64, [u8]>, case: &dyn Debug) {
+    assert_rests(world);
+    let bytes = log_bytes(&world.site);
+    assert!(bytes <= 2 * SEGMENT, "{case:?}, {bytes}: {:?}", store.stats().space);
+    world.simulation.run(store.close()).expect("closes");
+}
+
 /// Up to half of the log stayed for ever: a round that met keys that were about to go ended the
 /// rounds, and later removals were too few for the next one.
 #[test]
@@ -69,10 +78,7 @@ fn an_emptied_store_takes_two_files_at_most() {
             }
             store
         });
-        assert_rests(&world);
-        let bytes = log_bytes(&site);
-        assert!(bytes <= 2 * SEGMENT, "{bytes}: {:?}", store.stats().space);
-        world.simulation.run(store.close()).expect("closes");
+        assert_two_files(&world, &store, &seed);
     });
 }
 
@@ -99,10 +105,7 @@ fn what_is_in_the_way_only_delays_it() {
             site.disk.fail_reads(None);
             store
         });
-        assert_rests(&world);
-        let bytes = log_bytes(&site);
-        assert!(bytes <= 2 * SEGMENT, "{kind:?}, {bytes}: {:?}", store.stats().space);
-        world.simulation.run(store.close()).expect("closes");
+        assert_two_files(&world, &store, &kind);
     }
 }
 
@@ -126,10 +129,7 @@ fn an_emptied_store_gets_smaller_after_its_first_opening_with_a_ratio() {
         }
         store
     });
-    assert_rests(&world);
-    let bytes = log_bytes(&site);
-    assert!(bytes <= 2 * SEGMENT, "{bytes}: {:?}", store.stats().space);
-    world.simulation.run(store.close()).expect("closes");
+    assert_two_files(&world, &store, &keys);
 }
 
 /// The oldest keys stay, so rounds copy them before they come to what is dead.

@@ -17,8 +17,8 @@ use event_listener::Event;
 use kvick_io::BoxFuture;
 use std::time::Duration;
 
-/// The number of buckets that are swept at once: some ten microseconds.
-const BUCKETS_AT_ONCE: u64 = 256;
+/// The number of buckets that are swept, or read, at once: some ten microseconds.
+pub(super) const BUCKETS_AT_ONCE: u64 = 256;
 
 /// Compacts page after page.
 struct Source<'s> {

@@ -1,5 +1,6 @@
 //! Estimates the live bytes of a store by a look at some entries of its index.
 
+use super::round::BUCKETS_AT_ONCE;
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::base::wait::yield_once;
@@ -10,8 +11,6 @@ use crate::store::inner::StoreInner;
 const SAMPLES: usize = 256;
 /// A layout of a record that may be of any table.
 const ANY: Layout = Layout { key_width: None, value_width: None, has_expiry: false };
-/// The number of buckets that are read at once: some ten microseconds.
-const BUCKETS_AT_ONCE: u64 = 256;
 
 impl StoreInner {
     /// Returns about the bytes of the records that are live. An entry counts for the newest record
