@@ -8,6 +8,7 @@ use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
 use crate::base::kinds::Durability;
 use crate::base::wait::{wait_either, wait_until};
+use crate::base::weak_spot;
 use crate::config::{ByteSize, ENTRY_HEAD};
 use crate::epoch::Guard;
 use crate::hybrid_log::LogStatus;
@@ -69,6 +70,7 @@ impl WriteAheadLog {
         let buffer = stripe.buffer();
         entry.encode(buffer);
         let space = self.log.inner.appender.reserve(buffer.len(), guard)?;
+        weak_spot::pause();
         let changed = change();
         if took_effect(&changed) {
             space.fill(buffer);
