@@ -65,5 +65,5 @@ pub use interleaved::Interleaved;
 pub use owning::{Replace, Rmw, Take};
 pub use read::{Contains, Read, ReadWith, TryRead};
 pub use write::{
-    CompareAndDelete, CompareAndSwap, Delete, DeleteIf, InsertIfAbsent, Update, Upsert,
+    CompareAndDelete, CompareAndSwap, Delete, DeleteIf, InsertIfAbsent, Update, Upsert, WriteWhole,
 };

@@ -5,6 +5,7 @@ mod expiry;
 mod iterators;
 mod operations;
 mod place;
+mod whole;
 
 pub use crate::store::answers::{Previous, Update};
 pub use crate::store::expiry::Expiry;
@@ -13,6 +14,7 @@ pub use crate::store::sessions::identity::Offset;
 pub use crate::store::sessions::identity::SessionId as Id;
 pub use crate::store::sessions::serials::Serials;
 pub use place::{Borrowed, Owned, Place};
+pub use whole::WriteBatch;
 
 use crate::base::error::{Error, Result};
 use crate::codec::{Key, Value};

@@ -16,7 +16,7 @@ use kvick::feed::Start;
 use kvick::io::{Directory, MemoryDirectory};
 use kvick::reader::{DatabaseReader, StoreReader};
 use kvick::runtime::{Handle, block_on};
-use kvick::session::{Expiry, Update};
+use kvick::session::{Expiry, Update, WriteBatch};
 use kvick::{Config, Database, Error, FasterKv, FasterLog, Result, checkpoint, inspect, log};
 use tests::configs::memory_store;
 use tests::simulated::two_pages;
@@ -93,6 +93,8 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     ask(asked, "batches.rs", "rmw_many", || session.rmw_many(&[1], |_, _| Vec::new()));
     ask(asked, "batches.rs", "insert_many", || session.insert_many(&pairs));
     ask(asked, "batches.rs", "delete_many", || session.delete_many(&[1]));
+    let batch = WriteBatch::new();
+    ask(asked, "whole.rs", "write_batch", || session.write_batch(&batch, b"place"));
     ask(asked, "iterators.rs", "read_each", || session.read_each([1]));
     ask(asked, "iterators.rs", "upsert_each", || session.upsert_each(pairs.clone()));
     ask(asked, "iterators.rs", "rmw_each", || session.rmw_each([1], |_, _| Vec::new()));

@@ -1,6 +1,7 @@
 //! Operations that are durable by the write-ahead log.
 
 mod acknowledged;
+mod batches;
 mod files;
 mod inspected;
 mod lost;

@@ -79,4 +79,5 @@ mod wal_faults;
 mod wal_full;
 mod wal_refusals;
 mod weak_checkpoints;
+mod whole_batches;
 mod workload;

@@ -2,7 +2,7 @@
 
 use super::{
     CompareAndDelete, CompareAndSwap, Delete, DeleteIf, InsertIfAbsent, InsertWith, Replace, Rmw,
-    SetExpiry, Take, Update, UpdateWith, Upsert, UpsertWith,
+    SetExpiry, Take, Update, UpdateWith, Upsert, UpsertWith, WriteWhole,
 };
 use crate::codec::{Key, Value};
 
@@ -42,6 +42,7 @@ acknowledged_forms! {
     Upsert<> .0;
     UpsertWith<> .0;
     Delete<> .0;
+    WriteWhole<> .0;
     InsertIfAbsent<> .0;
     InsertWith<> .0;
     CompareAndSwap<> .0;

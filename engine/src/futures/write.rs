@@ -2,6 +2,7 @@
 
 use crate::base::error::Result;
 use crate::codec::{Key, Value};
+use crate::store::WriteWhole as WriteWholeOperation;
 use crate::store::answers::{self, Previous};
 use crate::store::operation::changes::{Decide, Insert, RemoveIf, Swap};
 use crate::store::operation::delete::Delete as DeleteOperation;
@@ -101,5 +102,17 @@ impl<'a, K: Key + ?Sized, V: Value + ?Sized> CompareAndDelete<'a, K, V> {
     #[inline(always)]
     pub(crate) fn new(access: StoreRef<'a>, key: &'a K::Item, expected: &'a V::Item) -> Self {
         Self(OperationFuture::of_write(access, Modify::new(key, Swap { expected, new: None })))
+    }
+}
+
+operation_future! {
+    /// Future of [`Session::write_batch`](crate::Session::write_batch).
+    WriteWhole<> [] (WriteWholeOperation<'a, K, V>) -> ()
+}
+
+impl<'a, K: Key + ?Sized, V: Value + ?Sized> WriteWhole<'a, K, V> {
+    pub(crate) fn new(access: StoreRef<'a>, changes: &'a [u8], offset: &'a [u8]) -> Self {
+        let operation = WriteWholeOperation::new(access.core(), changes, offset);
+        Self(OperationFuture::of_write(access, operation))
     }
 }

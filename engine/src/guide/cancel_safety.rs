@@ -19,6 +19,7 @@
 //! | `update`, `replace`, `take`, `delete_if`, `compare_and_delete` | has had no effect |
 //! | `upsert_with`, `insert_with`, `update_with` | has had no effect |
 //! | `expiry`, `set_expiry`, `persist` | has had no effect |
+//! | `write_batch` | has had no effect |
 //! | `upsert_many` | has set some pairs from the start, and no later ones |
 //! | `delete_many` | has removed some keys from the start, and no later ones |
 //! | `rmw_many` | has modified some keys, each once or not at all |

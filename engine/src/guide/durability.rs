@@ -140,6 +140,9 @@
 //!   checkpoint do not: such a session may come back with the offset before, or with its last
 //!   change as its last operation. So acknowledge input up to an offset only after `sync` of its
 //!   session.
+//! * [`Session::write_batch`](crate::Session::write_batch) makes changes that are recovered whole,
+//!   with the offset after them, or not at all. It works without this log, too: then a checkpoint
+//!   has all of a batch.
 //! * Other operations become durable after [`commit_every`](crate::Config::commit_every), a second
 //!   by default, or [`commit_bytes`](crate::Config::commit_bytes).
 //! * The next opening recovers the newest checkpoint, and repeats the changes after it. A crash

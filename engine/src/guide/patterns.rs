@@ -100,7 +100,8 @@
 //! * If an input takes any number of writes, keep the place in the input as the
 //!   [offset](crate::Session::set_offset) of the session; see
 //!   [`session_named`](crate::FasterKv::session_named). The writes of an input must be the same
-//!   each time.
+//!   each time. Or make all writes of an input at once, with the offset after it, by
+//!   [`write_batch`](crate::Session::write_batch): then a crash leaves none of them in part.
 //! * Always take the input of [`next_serial`](crate::Session::next_serial), or of
 //!   [`next_serials`](crate::Session::next_serials) for a batch. Do not count yourself. After a
 //!   crash in an `rmw_many` some lower numbers may be undone; `next_serial` returns these first.

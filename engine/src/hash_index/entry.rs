@@ -13,7 +13,7 @@
 //! | 1 | 1 | `UNSET` | *tentative*: a creator holds the slot; searches skip it |
 //! | 0 | 1 | `UNSET` | *complete*, but its record does not exist yet |
 //! | 0 | 1 | a record | *complete* |
-//! | 1 | 1 | a record | *frozen*: a step moves the entry; only searches see it |
+//! | 1 | 1 | a record | *frozen* for a step, or for a task that holds it; only searches see it |
 //! | 1 | 0 | 0 | *closed*: a frozen free slot |
 //!
 //! The tag is 17 bits of the hash that stay the same at every size of the index.
@@ -133,6 +133,13 @@ impl HashBucketEntry {
     #[must_use]
     pub(super) fn frozen(self) -> Self {
         if self.leads_to_a_record() { Self(self.0 | HELD) } else { Self::CLOSED }
+    }
+
+    /// Returns the word of a complete entry while a task holds it.
+    #[must_use]
+    pub(super) fn held(self) -> Self {
+        debug_assert!(self.0 & OCCUPIED != 0 && !self.is_held(), "{self:?}");
+        Self(self.0 | HELD)
     }
 
     /// Returns the slot as it was before it was frozen.

@@ -32,7 +32,8 @@
 //! # Invariants
 //! 1. At most one complete entry per prefix, ever ([`create`]).
 //! 2. A tentative entry is written by its creator alone; searches skip it.
-//! 3. A slot changes only by a CAS on the whole word, except by a step in a frozen bucket.
+//! 3. A slot changes only by a CAS on the whole word, except by a step in a frozen bucket. Of a
+//!    held entry only its holder changes the word (`steps/hold.rs`).
 //! 4. A search that finds an entry may return it without another look. A search that finds none
 //!    checks that no step has moved entries meanwhile (`find_anywhere`).
 //! 5. A line that was taken out of its bucket is used again only after a drain: a search may still
@@ -62,6 +63,7 @@ mod sweep;
 pub(crate) use create::Refused;
 pub(crate) use image::RunHead;
 pub(crate) use resize::Shrunk;
+pub(crate) use steps::hold::HeldEntries;
 
 use crate::base::address::Address;
 use crate::base::hash::KeyHash;
@@ -289,11 +291,16 @@ impl HashIndex {
     fn try_remove(&self, entry: FoundEntry) -> bool {
         let is_removed = self.try_replace(entry, HashBucketEntry::FREE);
         if is_removed {
-            let bucket = self.bucket(entry.hash);
-            self.load.count(bucket, -1);
-            self.ask_to_shrink(bucket);
+            self.count_removed(entry.hash);
         }
         is_removed
+    }
+
+    /// Counts the entry of `hash`, which was removed.
+    fn count_removed(&self, hash: KeyHash) {
+        let bucket = self.bucket(hash);
+        self.load.count(bucket, -1);
+        self.ask_to_shrink(bucket);
     }
 
     #[inline(always)]

@@ -1,5 +1,7 @@
 //! The state of the task that makes steps.
 
+pub(super) mod hold;
+
 use super::entry::HashBucketEntry;
 
 /// The state of the task that makes a step.

@@ -212,6 +212,18 @@ impl HybridLog {
         let extents = layout.extents(record.key.len(), record.value.len());
         let room = Room::new(layout.record_bytes(extents) as u64, claim);
         let address = self.allocator().allocate(room, |_rest| {}, guard)?;
+        Ok((address, self.write((address, previous), (table, layout), record, guard)))
+    }
+
+    /// Writes a record in room that was taken under the same guard.
+    #[inline(always)]
+    pub(crate) fn write<'g>(
+        &'g self,
+        (address, previous): (Address, Address),
+        (table, layout): (TableNumber, Layout),
+        record: NewRecord<'_>,
+        guard: &'g Guard<'_>,
+    ) -> RecordRef<'g> {
         debug_assert!(address > previous, "a chain leads to ever lower addresses");
         debug_assert!(
             address >= self.pages().immutable_below(guard),
@@ -220,7 +232,7 @@ impl HybridLog {
         let appended = self.pages().record(address, guard);
         let info = RecordInfo::new(table, previous, record.content, self.pages().version_tag());
         appended.initialise(layout, info, record);
-        Ok((address, appended))
+        appended
     }
 
     /// Waits until the record at `address` is no longer fuzzy: mutable, or immutable.

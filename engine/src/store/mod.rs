@@ -20,6 +20,7 @@
 //! * `moment`: the time of an attempt, for records that expire. `expiry`: the expiry of a key.
 //! * `sessions`: their identities, accounts and commit points.
 //! * `wal`: the write-ahead log, which makes single operations durable.
+//! * `whole`: batches that are recovered whole or not at all.
 //! * `phase`: the version of the store, and the barrier between two versions.
 //!
 //! # State across a wait
@@ -46,6 +47,7 @@ pub(crate) mod system_state;
 mod table;
 mod tables;
 pub(crate) mod wal;
+mod whole;
 
 pub(crate) use compaction::{Filter, RemovalWatch, Round};
 pub(crate) use inner::{StoreInner, StoreParts};
@@ -54,4 +56,5 @@ pub(crate) use operation::attempt::{Types, layout};
 pub(crate) use record::encoding;
 pub(crate) use table::{ComputationTurn, TableInner};
 pub(crate) use tables::Tables;
-pub(crate) use wal::{ReplayedTables, WriteAheadLog};
+pub(crate) use wal::{ReplayedTables, WriteAheadLog, append_change};
+pub(crate) use whole::WriteWhole;

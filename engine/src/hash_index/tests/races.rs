@@ -228,3 +228,102 @@ fn loom_one_update_wins() {
         assert!(!(own && other) || seen == FIRST, "a lost update");
     });
 }
+
+const THIRD: Address = Address::new(80);
+
+/// Makes `THIRD` the newest record of both entries at once, unless they are contended. Nothing
+/// changes while they are held. `stepping` is the index whose steps wait.
+fn change_held(index: &HashIndex, stepping: &HashIndex) -> bool {
+    let both = [LOW, HIGH];
+    let Ok(mut held) = index.try_hold(both.into_iter(), stepping) else {
+        return false;
+    };
+    for (place, hash) in both.into_iter().enumerate() {
+        let found = index.find(hash).map_or(Address::UNSET, FoundEntry::address);
+        assert_eq!(found, held.address(place), "a held entry has changed");
+    }
+    for place in 0..2 {
+        held.change(place, THIRD);
+    }
+    true
+}
+
+/// Held entries stay where they are beside steps.
+#[test]
+fn loom_entries_are_held_beside_steps() {
+    for (made, is_split) in &STEPS[..2] {
+        check(move || {
+            let index = index_of(*is_split, &[LOW, HIGH]);
+            let mut is_changed = false;
+            beside(&index, made, |index| is_changed = change_held(index, index));
+            for hash in [LOW, HIGH] {
+                let found = index.find(hash).expect("there").address();
+                assert_eq!(found, if is_changed { THIRD } else { FIRST });
+            }
+        });
+    }
+}
+
+/// The negative control: the holder does not have the lock of the steps.
+#[test]
+#[should_panic(expected = "only its holder changes it")]
+fn loom_entries_that_a_step_may_move_are_not_held() {
+    check(|| {
+        let (index, other) = (index_of(false, &[LOW, HIGH]), index_of(false, &[]));
+        beside(&index, &[Step::Split], |index| _ = change_held(index, &other));
+    });
+}
+
+/// An update beside the holder takes effect before it or after it, or fails.
+#[test]
+fn loom_entries_are_held_beside_an_update() {
+    check(|| {
+        let index = index_of(false, &[LOW, HIGH]);
+        let other = {
+            let index = Arc::clone(&index);
+            thread::spawn(move || {
+                let entry = index.find(HIGH).expect("there");
+                (entry.address(), index.try_update(entry, SECOND))
+            })
+        };
+        let is_changed = change_held(&index, &index);
+        let (seen, is_updated) = other.join().expect("no panic");
+        let found = index.find(HIGH).expect("there").address();
+        let is_last = is_updated && (seen == THIRD || !is_changed);
+        let before = if is_changed { THIRD } else { FIRST };
+        assert_eq!(found, if is_last { SECOND } else { before });
+    });
+}
+
+/// A holder and a creator of one prefix make one entry. A holder that changes nothing takes an
+/// entry without a record away.
+#[test]
+fn loom_a_missing_entry_is_held_beside_a_creator() {
+    for changes in [true, false] {
+        check(move || {
+            let index = Arc::new(index(1, 1));
+            let other = {
+                let index = Arc::clone(&index);
+                thread::spawn(move || {
+                    let entry = index.find_or_create(LOW);
+                    entry.is_ok_and(|entry| index.try_update(entry, FIRST))
+                })
+            };
+            let mut is_changed = false;
+            if let Ok(mut held) = index.hold([LOW].into_iter()) {
+                if changes {
+                    held.change(0, THIRD);
+                    is_changed = true;
+                }
+            }
+            let is_linked = other.join().expect("no panic");
+            let found = index.find(LOW).map(FoundEntry::address);
+            match found {
+                Some(Address::UNSET) => assert!(!is_linked && !is_changed, "an update is lost"),
+                Some(_) => assert!(is_linked || is_changed, "a record that was not linked"),
+                None => assert!(!is_linked && !is_changed, "an update is lost"),
+            }
+            assert_eq!(index.entries(), u64::from(found.is_some()), "two entries of one prefix");
+        });
+    }
+}

@@ -172,7 +172,7 @@ pub(in crate::store) fn link_record(
 /// scan may still need the record if it is below the scan's moment. Records below the begin of the
 /// log are gone.
 #[inline(always)]
-fn chain_to_keep(
+pub(in crate::store) fn chain_to_keep(
     core: TableRef<'_>,
     layout: Layout,
     (newest, key): (Address, &[u8]),

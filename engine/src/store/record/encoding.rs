@@ -5,7 +5,7 @@ use crate::codec::{CodecError, Key, Value};
 use std::any::type_name;
 
 #[inline(always)]
-pub(in crate::store) fn encode_key<K: Key + ?Sized>(key: &K::Item) -> Result<K::Bytes<'_>> {
+pub(crate) fn encode_key<K: Key + ?Sized>(key: &K::Item) -> Result<K::Bytes<'_>> {
     K::encode(key).map_err(failed::<K>("encoding the key"))
 }
 
@@ -23,7 +23,7 @@ pub(crate) fn view_key<K: Key + ?Sized>(bytes: &[u8]) -> Result<K::View<'_>> {
 }
 
 #[inline(always)]
-pub(in crate::store) fn encode_value<V: Value + ?Sized>(value: &V::Item) -> Result<V::Bytes<'_>> {
+pub(crate) fn encode_value<V: Value + ?Sized>(value: &V::Item) -> Result<V::Bytes<'_>> {
     V::encode(value).map_err(failed::<V>("encoding the value"))
 }
 

@@ -57,6 +57,6 @@ impl Drop for UnwrittenKey<'_> {
 }
 
 #[cold]
-fn no_index_memory(error: std::io::Error) -> Error {
+pub(in crate::store) fn no_index_memory(error: std::io::Error) -> Error {
     Error::io("growing the hash index, nothing was changed", error)
 }

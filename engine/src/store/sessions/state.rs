@@ -31,6 +31,8 @@
 //! driver of checkpoints reads them under the lock. An owner takes the lock before it counts in the
 //! next version. So the driver finds the counter of the end of the version.
 
+mod batches;
+
 use crate::base::error::{Error, Result};
 use crate::store::sessions::identity::{CommitPoint, LONGEST_OFFSET, Offset, SessionId};
 use crate::store::sessions::numbers::Numbers;

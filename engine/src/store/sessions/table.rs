@@ -190,6 +190,27 @@ impl SessionTable {
     ) -> Result<()> {
         self.identify(ledger);
         let asked_in = ledger.set_offset(bytes, version)?;
+        self.ask_after(ledger, asked_in);
+        Ok(())
+    }
+
+    /// Counts the operations of a batch, and sets the offset after them, in one step under the
+    /// caller's guard. The session has an identity.
+    ///
+    /// # Errors
+    /// As for [`SessionState::add_batch`].
+    pub(in crate::store) fn add_batch<E>(
+        &self,
+        ledger: &Arc<SessionState>,
+        (version, count, offset): (u64, u64, &[u8]),
+        change: impl FnOnce(CommitPoint, bool) -> std::result::Result<(), E>,
+    ) -> Result<std::result::Result<(), E>> {
+        let added = ledger.add_batch((count, offset), version, change)?;
+        Ok(added.map(|asked_in| self.ask_after(ledger, asked_in)))
+    }
+
+    /// Lets the next checkpoint have a session that has a new offset.
+    fn ask_after(&self, ledger: &Arc<SessionState>, asked_in: u64) {
         // If the interval has not ended, the checkpoint after it reads this offset: it takes the
         // lock of the account after its barrier, and so after this call. Acquire: pairs with the
         // Release of `end_version`. A checkpoint that has read the account before this call had
@@ -197,7 +218,6 @@ impl SessionTable {
         if asked_in != self.interval.load(Ordering::Acquire) {
             self.ask_for(ledger);
         }
-        Ok(())
     }
 
     /// Returns the identity of a session. The session has an identity from now on.

@@ -1,6 +1,7 @@
 //! The changes of keys in the log, for users: each as soon as it is durable.
 
-use super::entry::{KeyChange, WalEntry};
+use super::entry::WalEntry;
+use super::key_change::{BatchChanges, KeyChange};
 use super::replay::damaged;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::log::{Entry, LogAddress, Scan};
@@ -21,7 +22,18 @@ pub(crate) struct LoggedChanges {
     entries: Scan,
     /// Every entry below was looked at.
     position: LogAddress,
+    /// An entry of a batch that is shown in part.
+    batch: Option<ShownBatch>,
     is_over: bool,
+}
+
+/// An entry of a batch that is shown in part. A reader that goes on from a place within it sees the
+/// batch whole again.
+struct ShownBatch {
+    entry: Entry,
+    table: TableNumber,
+    /// The bytes of the changes that were not shown, at the end of the entry.
+    left: usize,
 }
 
 /// A change in the log.
@@ -44,7 +56,7 @@ impl LoggedChanges {
     ) -> Result<Self> {
         let entries = store.wal()?.log().follow_all_from(start);
         let (store, table) = (Arc::clone(store), table.cloned());
-        let changes = Self { store, table, entries, position: start, is_over: false };
+        let changes = Self { store, table, entries, position: start, batch: None, is_over: false };
         changes.check()?;
         Ok(changes)
     }
@@ -66,6 +78,20 @@ impl LoggedChanges {
         show: impl FnOnce(LoggedChange<'_>, LogAddress) -> T,
     ) -> Poll<Option<Result<T>>> {
         loop {
+            if let Some(mut batch) = self.batch.take() {
+                let from = batch.entry.payload.len() - batch.left;
+                let mut changes = BatchChanges::new(&batch.entry.payload[from..]);
+                if let Some((key, change)) = changes.next() {
+                    let (table, left) = (batch.table, changes.rest().len());
+                    if left == 0 {
+                        self.position = batch.entry.next;
+                    }
+                    let shown = show(LoggedChange { table, key, change }, self.position);
+                    batch.left = left;
+                    self.batch = Some(batch);
+                    return Poll::Ready(Some(Ok(shown)));
+                }
+            }
             let entry = match ready!(self.poll_entry(context)) {
                 Some(Ok(entry)) => entry,
                 end => {
@@ -73,11 +99,18 @@ impl LoggedChanges {
                     return Poll::Ready(end.map(|end| end.map(|_| unreachable!("an error"))));
                 }
             };
-            self.position = entry.next;
+            let before = std::mem::replace(&mut self.position, entry.next);
             match WalEntry::decode(&entry.payload) {
                 Some(WalEntry::Change { table, key, change, .. }) if self.shows(table) => {
                     let change = LoggedChange { table, key, change };
                     return Poll::Ready(Some(Ok(show(change, entry.next))));
+                }
+                Some(WalEntry::Batch { table, changes, .. })
+                    if self.shows(table) && !changes.is_empty() =>
+                {
+                    let left = changes.len();
+                    self.position = before;
+                    self.batch = Some(ShownBatch { entry, table, left });
                 }
                 Some(_) => {}
                 None => {

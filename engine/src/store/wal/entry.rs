@@ -7,14 +7,20 @@
 //! session: id 16, serial 8, count 4 of excluded ranges, each 8 + 8, length 4 and name
 //! ```
 //!
+//! ```text
+//! batch, table, flags, 0 | bytes of changes | session | offset: serial 8, count 8, length 4, bytes
+//!     | changes
+//! ```
+//!
 //! Numbers are little-endian. Session and expiry are there if their flag is. An entry of zeros is a
 //! change that did not take effect.
 //!
 //! A change has the serial number of its operation, and the numbers that the session has put off
 //! since its last entry. All others up to the highest number are done. The first change of a
 //! session with a name has the name. The entry of a session has a whole commit point, and its name
-//! and its offset in place of a key.
+//! and its offset in place of a key. A batch has all of its changes, and the commit point after it.
 
+use super::key_change::{BatchChanges, KeyChange};
 use crate::record::{ExpiryWord, TableNumber};
 use crate::store::sessions::identity::{CommitPoint, Offset, SessionId};
 use crate::store::sessions::serials::Serials;
@@ -24,6 +30,7 @@ const PUT: u8 = 1;
 const REMOVE: u8 = 2;
 const EXPIRE: u8 = 3;
 const SESSION: u8 = 4;
+const BATCH: u8 = 5;
 
 const HAS_SESSION: u8 = 1;
 const HAS_EXPIRY: u8 = 2;
@@ -31,17 +38,6 @@ const HAS_EXPIRY: u8 = 2;
 const BEGINS: u8 = 4;
 /// The change has the name of its session.
 const HAS_NAME: u8 = 8;
-
-/// A change of one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KeyChange<'e> {
-    /// The key has this value, until it expires.
-    Put(&'e [u8], ExpiryWord),
-    /// The key is absent.
-    Remove,
-    /// The value of the key expires at another time.
-    Expire(ExpiryWord),
-}
 
 /// The operation of a session that has made a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +65,15 @@ pub(crate) enum WalEntry<'e> {
     /// The state of a session. It `begins` if no operation of an earlier session with its name
     /// counts.
     Session { id: SessionId, point: CommitPoint, begins: bool },
+    /// All changes of a batch, and the state of its session after it.
+    Batch {
+        table: TableNumber,
+        id: SessionId,
+        point: CommitPoint,
+        begins: bool,
+        /// In the form of [`BatchChanges`].
+        changes: &'e [u8],
+    },
 }
 
 impl<'e> WalEntry<'e> {
@@ -118,6 +123,20 @@ impl<'e> WalEntry<'e> {
                     bytes.extend_from_slice(offset);
                 }
             }
+            Self::Batch { table, id, point, begins, changes } => {
+                let flags = HAS_SESSION | if *begins { BEGINS } else { 0 };
+                bytes.extend([BATCH, table.raw(), flags, 0]);
+                bytes.extend(length_of(changes));
+                let excluded = point.excluded.ranges().map(|range| [*range.start(), *range.end()]);
+                encode_progress(bytes, *id, point.until, excluded);
+                encode_name(bytes, point.name.as_deref().unwrap_or_default());
+                let offset = point.offset.as_ref().expect("a batch has an offset");
+                bytes.extend(offset.serial.to_le_bytes());
+                bytes.extend(offset.count.to_le_bytes());
+                bytes.extend(length_of(&offset.bytes));
+                bytes.extend_from_slice(&offset.bytes);
+                bytes.extend_from_slice(changes);
+            }
         }
     }
 
@@ -132,6 +151,9 @@ impl<'e> WalEntry<'e> {
         let mut session = if flags & HAS_SESSION == 0 { None } else { Some(rest.progress()?) };
         if kind == SESSION {
             return rest.session(session?, flags & BEGINS != 0);
+        }
+        if kind == BATCH {
+            return rest.batch((table, key_length), session?, flags & BEGINS != 0);
         }
         if flags & HAS_NAME != 0 {
             session.as_mut()?.name = Some(rest.name()?);
@@ -228,11 +250,34 @@ impl<'e> Rest<'e> {
         let point = CommitPoint { until, excluded, version: 0, name, offset };
         point.is_sound().then_some(WalEntry::Session { id, point, begins })
     }
+
+    fn batch(
+        mut self,
+        (table, length): (u8, usize),
+        progress: SessionProgress,
+        begins: bool,
+    ) -> Option<WalEntry<'e>> {
+        let SessionProgress { id, serial: until, excluded, .. } = progress;
+        let excluded = Serials::try_from(excluded).ok()?;
+        let name = Some(self.name()?).filter(|name| !name.is_empty());
+        let (serial, count, bytes) = (self.number()?, self.number()?, self.length()?);
+        let bytes = self.take(bytes)?.to_vec();
+        let offset = Some(Offset { bytes, serial, count });
+        let point = CommitPoint { until, excluded, version: 0, name, offset };
+        let mut changes = BatchChanges::new(self.0);
+        changes.by_ref().for_each(drop);
+        let is_sound = self.0.len() == length && changes.rest().is_empty() && point.is_sound();
+        let table = TableNumber::new(table)?;
+        is_sound.then_some(WalEntry::Batch { table, id, point, begins, changes: self.0 })
+    }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    /// A value under `key`, and the removal of `k`.
+    const CHANGES: &[u8] = b"\x01\0\0\0\x03\0\0\0\x05\0\0\0keyvalue\x02\0\0\0\x01\0\0\0\0\0\0\0k";
 
     fn entries() -> Vec<WalEntry<'static>> {
         let (id, table) = (SessionId::new(7, 9), TableNumber::new(5).expect("small"));
@@ -244,6 +289,8 @@ mod tests {
         let offset = Some(Offset { bytes: b"12".to_vec(), serial: 1, count: 4 });
         let name = Some("partition".to_owned());
         let point = CommitPoint { until: 8, excluded, version: 0, name, offset };
+        let offset = Some(Offset { bytes: b"13".to_vec(), serial: 8, count: 5 });
+        let batched = CommitPoint { until: 8, offset, ..CommitPoint::default() };
         let expiry = ExpiryWord::from_word(1_700_000_000);
         let change = |change, session| WalEntry::Change { table, key: b"key", change, session };
         vec![
@@ -255,6 +302,7 @@ mod tests {
             change(KeyChange::Expire(ExpiryWord::NEVER), None),
             WalEntry::Session { id, point, begins: false },
             WalEntry::Session { id, point: CommitPoint::default(), begins: true },
+            WalEntry::Batch { table, id, point: batched, begins: true, changes: CHANGES },
         ]
     }
 

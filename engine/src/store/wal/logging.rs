@@ -1,6 +1,7 @@
 //! Changes of keys, logged if the store has a write-ahead log.
 
-use super::entry::{KeyChange, SessionProgress, WalEntry};
+use super::entry::{SessionProgress, WalEntry};
+use super::key_change::KeyChange;
 use super::write_ahead_log::WriteAheadLog;
 use crate::base::error::Result;
 use crate::hybrid_log::Room;

@@ -36,11 +36,14 @@
 //! 7. A change in place is made to the newest record of the key, which is found or confirmed under
 //!    the stripe. Without this log it may be made to a record that was replaced meanwhile: then it
 //!    counts as made before, and here its entry would be after.
-//! 8. Until the replay has ended, no record expires: a later entry may let it live on.
+//! 8. A batch has one entry, and takes effect whole before it (`whole`). It has the stripes of all
+//!    of its keys meanwhile, so invariant 1 holds for them, too.
+//! 9. Until the replay has ended, no record expires: a later entry may let it live on.
 
 mod changes;
 mod durability;
 pub(crate) mod entry;
+mod key_change;
 mod logging;
 pub(crate) mod relief;
 mod replay;
@@ -48,9 +51,11 @@ mod stripes;
 mod write_ahead_log;
 
 pub(crate) use changes::{LoggedChange, LoggedChanges};
-pub(crate) use entry::KeyChange;
+pub(in crate::store) use entry::WalEntry;
+pub(crate) use key_change::{BatchChanges, KeyChange, append_change};
 pub(in crate::store) use logging::{
     TakesEffect, Unlogged, logged, logged_step, logged_try, needs_no_room,
 };
 pub(crate) use replay::ReplayedTables;
+pub(in crate::store) use stripes::stripes_of;
 pub(crate) use write_ahead_log::WriteAheadLog;

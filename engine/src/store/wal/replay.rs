@@ -4,7 +4,8 @@
 //! pages, grow the index, compact and take checkpoints meanwhile. Such a checkpoint has the entries
 //! that were repeated by then.
 
-use super::entry::{KeyChange, SessionProgress, WalEntry};
+use super::entry::{SessionProgress, WalEntry};
+use super::key_change::KeyChange;
 use crate::base::error::{Error, Result};
 use crate::log::LogAddress;
 use crate::record::TableNumber;
@@ -20,6 +21,7 @@ use crate::store::operation::store_ref::StoreRef;
 use crate::store::operation::upsert::upsert_in;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use crate::store::table::{TableInner, TableRef};
+use crate::store::whole::RepeatBatch;
 use futures::StreamExt;
 use std::collections::BTreeMap;
 
@@ -80,6 +82,17 @@ impl StoreInner {
                         sessions.insert(progress.id, point_after(before, &progress));
                     }
                 }
+                WalEntry::Batch { table, id, point, begins, changes } => {
+                    match tables.get(&table) {
+                        Some(Some(table)) => {
+                            replayed.changes += repeat_batch(table, changes).await?;
+                        }
+                        Some(None) => {}
+                        None => return Err(of_no_table(table)),
+                    }
+                    let before = self.point_before(&sessions, id).filter(|_| !begins);
+                    sessions.insert(id, later(before, point));
+                }
             }
             since += 1;
             if since == AT_ONCE {
@@ -110,6 +123,14 @@ async fn repeat(table: &TableInner, key: &[u8], change: KeyChange<'_>) -> Result
     let hash = table.hasher.hash(key);
     let repeat = Repeat { key: HashedKey { bytes: key, hash }, change };
     OperationFuture::of_part(StoreRef::pooled(table), repeat).await
+}
+
+/// Repeats a batch, whole as before. Returns the number of its changes.
+async fn repeat_batch(table: &TableInner, changes: &[u8]) -> Result<u64> {
+    let repeat = RepeatBatch::new(table.with_store(), changes);
+    let count = repeat.changes();
+    OperationFuture::of_part(StoreRef::pooled(table), repeat).await?;
+    Ok(count)
 }
 
 /// A change that is made again.

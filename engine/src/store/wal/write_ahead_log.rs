@@ -2,7 +2,7 @@
 
 use super::entry::WalEntry;
 use super::relief::Relief;
-use super::stripes::Stripes;
+use super::stripes::{Stripe, Stripes};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
@@ -76,6 +76,30 @@ impl WriteAheadLog {
             space.fill(buffer);
         }
         Ok(changed)
+    }
+
+    /// Makes all changes of a batch, and writes its entry. The caller has locked its keys.
+    ///
+    /// # Errors
+    /// Why there is no space for the entry. Then `change` was not called.
+    pub(in crate::store) fn log_batch<T, E>(
+        &self,
+        entry: &WalEntry<'_>,
+        guard: &Guard<'_>,
+        change: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Result<T, E>, NotAppended> {
+        let bytes = entry.to_bytes();
+        let space = self.log.inner.appender.reserve(bytes.len(), guard)?;
+        let changed = change();
+        if changed.is_ok() {
+            space.fill(&bytes);
+        }
+        Ok(changed)
+    }
+
+    /// Locks the keys of a batch: see [`stripes_of`](super::stripes::stripes_of).
+    pub(in crate::store) fn lock_all(&self, stripes: &[usize]) -> Vec<Stripe<'_>> {
+        self.stripes.lock_all(stripes)
     }
 
     /// Writes an entry that changes no key.
