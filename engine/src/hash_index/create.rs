@@ -115,14 +115,21 @@ impl HashIndex {
         word: &AtomicU64,
     ) -> Option<HashBucketEntry> {
         let tag = self.tag(hash);
-        let entry = HashBucketEntry::new(tag, Address::UNSET);
         let (free, tentative) =
             (HashBucketEntry::FREE.raw(), HashBucketEntry::tentative(tag).raw());
         // SeqCst with the fence below: of two claims of one tag, the later sees the earlier.
         word.compare_exchange(free, tentative, Ordering::SeqCst, Ordering::Relaxed).ok()?;
         fence(Ordering::SeqCst);
         let is_alone = self.is_alone(bucket, tag, word);
-        if is_alone && !link.is_frozen() && self.is_unmoved(hash, bucket, link) {
+        let is_sound = is_alone && !link.is_frozen() && self.is_unmoved(hash, bucket, link);
+        Self::end_claim(word, tag, is_sound)
+    }
+
+    /// Completes an entry that is claimed, or frees its slot. Returns `None` if it is not complete.
+    pub(super) fn end_claim(word: &AtomicU64, tag: Tag, is_sound: bool) -> Option<HashBucketEntry> {
+        let tentative = HashBucketEntry::tentative(tag).raw();
+        if is_sound {
+            let entry = HashBucketEntry::new(tag, Address::UNSET);
             // Release: only the claim precedes it; pairs with the Acquire of searches. A step that
             // has begun since has closed the slot.
             let done =
@@ -130,6 +137,7 @@ impl HashIndex {
             return done.is_ok().then_some(entry);
         }
         // A step may have closed the slot; then it is not the creator's any more.
+        let free = HashBucketEntry::FREE.raw();
         _ = word.compare_exchange(tentative, free, Ordering::Release, Ordering::Relaxed);
         None
     }

@@ -14,6 +14,7 @@
 //! | 0 | 1 | `UNSET` | *complete*, but its record does not exist yet |
 //! | 0 | 1 | a record | *complete* |
 //! | 1 | 1 | a record | *frozen* for a step, or for a task that holds it; only searches see it |
+//! | 1 | 1 | `NONE` | complete, without a record, and a task holds it; searches skip it |
 //! | 1 | 0 | 0 | *closed*: a frozen free slot |
 //!
 //! The tag is 17 bits of the hash that stay the same at every size of the index.
@@ -118,7 +119,7 @@ impl HashBucketEntry {
         self.0 == 0
     }
 
-    /// Returns whether the slot is tentative, frozen or closed.
+    /// Returns whether the slot is tentative, frozen, closed, or held by a task.
     pub(super) fn is_held(self) -> bool {
         self.0 & HELD != 0
     }
@@ -135,11 +136,13 @@ impl HashBucketEntry {
         if self.leads_to_a_record() { Self(self.0 | HELD) } else { Self::CLOSED }
     }
 
-    /// Returns the word of a complete entry while a task holds it.
+    /// Returns the word of a complete entry while a task holds it. It is never a tentative word: a
+    /// creator may have claimed this slot long ago, and would complete or free it.
     #[must_use]
     pub(super) fn held(self) -> Self {
         debug_assert!(self.0 & OCCUPIED != 0 && !self.is_held(), "{self:?}");
-        Self(self.0 | HELD)
+        let word = if self.leads_to_a_record() { self.0 } else { self.tag().pattern() };
+        Self(HELD | word)
     }
 
     /// Returns the slot as it was before it was frozen.
@@ -227,5 +230,17 @@ mod tests {
         assert_eq!(HashBucketEntry::tentative(Tag::of(7, 0)).frozen(), HashBucketEntry::CLOSED);
         assert_eq!(HashBucketEntry::FREE.frozen(), HashBucketEntry::CLOSED);
         assert!(entry(7, 64).frozen().leads_to_a_record());
+    }
+
+    #[test]
+    fn a_held_word_has_its_tag_and_is_not_tentative() {
+        let tag = Tag::of(7, 0);
+        let (used, new) = (entry(7, 64).held(), entry(7, 8).held());
+        assert_eq!((used.tag(), new.tag()), (tag, tag));
+        assert!(used.is_held() && new.is_held());
+        assert_eq!(used.thawed(), entry(7, 64));
+        assert!(!new.leads_to_a_record() && !new.is_free());
+        assert_ne!(new, HashBucketEntry::tentative(tag));
+        assert_ne!(entry(0, 8).held(), HashBucketEntry::CLOSED);
     }
 }

@@ -31,7 +31,7 @@
 //!
 //! # Invariants
 //! 1. At most one complete entry per prefix, ever ([`create`]).
-//! 2. A tentative entry is written by its creator alone; searches skip it.
+//! 2. A tentative entry is written by creators of its prefix alone; searches skip it.
 //! 3. A slot changes only by a CAS on the whole word, except by a step in a frozen bucket. Of a
 //!    held entry only its holder changes the word (`steps/hold.rs`).
 //! 4. A search that finds an entry may return it without another look. A search that finds none

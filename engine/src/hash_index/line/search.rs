@@ -110,12 +110,13 @@ mod tests {
         let tag = any_tag(random);
         let units = [1, 2, 1 << 44, (1 << 45) - 1][random.index(4)];
         let entry = HashBucketEntry::new(tag, Address::from_units(units));
-        match random.below(8) {
+        match random.below(9) {
             0 => HashBucketEntry::FREE,
             1 => HashBucketEntry::CLOSED,
             2 => HashBucketEntry::tentative(tag),
             3 => HashBucketEntry::new(tag, Address::UNSET),
             4 => entry.frozen(),
+            6 => HashBucketEntry::new(tag, Address::UNSET).held(),
             5 => HashBucketEntry::from_raw(Link::new(random.below(1 << 22), units >> 5).0),
             _ => entry,
         }

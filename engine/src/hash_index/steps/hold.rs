@@ -1,14 +1,17 @@
 //! Holds entries, so that a task can change several of them and none of the changes fails.
 //!
 //! A held entry has the bit of a frozen one: searches see it as it was, and the CAS of every other
-//! task on it fails. A held entry that leads to no record yet is tentative: searches skip it, and a
-//! creator of the same prefix tries again. So an entry is held for as long as a step freezes a
-//! bucket, a moment under one guard.
+//! task on it fails. A held entry that leads to no record yet has a word of its own: searches skip
+//! it, and a creator of the same prefix tries again. So an entry is held for as long as a step
+//! freezes a bucket, a moment under one guard.
 //!
 //! # Why no other task changes a held entry
 //! A writer, a copy and the driver change an entry by a CAS on a word that is not held. A sweep
-//! passes over held words. A creator claims free slots alone. A step freezes and moves any word of
-//! its bucket, so the holder has the lock of the steps: places of entries stay the same meanwhile.
+//! passes over held words. A creator claims free slots alone, and completes or frees tentative words
+//! alone. Such a creator may be late: steps have closed and opened the slot that it claimed, and
+//! the prefix has an entry there again. So no held word is tentative. A step freezes and moves any
+//! word of its bucket, so the holder has the lock of the steps: places of entries stay the same
+//! meanwhile.
 
 use super::Steps;
 use crate::base::address::Address;

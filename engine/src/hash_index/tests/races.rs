@@ -37,6 +37,8 @@ fn index_of(is_split: bool, hashes: &[KeyHash]) -> Arc<HashIndex> {
 enum Step {
     Split,
     Merge,
+    /// Bucket 0 is written anew.
+    Tidy,
 }
 
 fn step(index: &HashIndex, step: Step) {
@@ -44,6 +46,13 @@ fn step(index: &HashIndex, step: Step) {
     let made = match step {
         Step::Split => index.split(&mut steps),
         Step::Merge => index.merge(&mut steps),
+        Step::Tidy => {
+            steps.made += 1;
+            steps.in_room(|room, steps| {
+                index.refill(index.freeze(0, &mut room.all), &room.all, steps)
+            });
+            Ok(())
+        }
     };
     made.expect("memory");
 }
@@ -323,6 +332,35 @@ fn loom_a_missing_entry_is_held_beside_a_creator() {
                 Some(_) => assert!(is_linked || is_changed, "a record that was not linked"),
                 None => assert!(!is_linked && !is_changed, "an update is lost"),
             }
+            assert_eq!(index.entries(), u64::from(found.is_some()), "two entries of one prefix");
+        });
+    }
+}
+
+/// A creator that claimed its slot before a step completes or frees it while another task makes an
+/// entry of the prefix there, and holds it.
+#[test]
+fn loom_a_missing_entry_is_held_beside_a_late_creator() {
+    for is_sound in [true, false] {
+        check(move || {
+            let index = Arc::new(index(1, 1));
+            let tag = index.tag(LOW);
+            let slot = &index.line(0, tag.line()).entries()[0];
+            slot.store(HashBucketEntry::tentative(tag).raw(), Ordering::Relaxed);
+            step(&index, Step::Tidy);
+            let holder = {
+                let index = Arc::clone(&index);
+                thread::spawn(move || {
+                    index.hold([LOW].into_iter()).map(|mut held| held.change(0, THIRD)).is_ok()
+                })
+            };
+            if HashIndex::end_claim(slot, tag, is_sound).is_some() {
+                index.load.count(0, 1);
+            }
+            let is_changed = holder.join().expect("no panic");
+            let found = index.find(LOW).map(FoundEntry::address);
+            let is_linked = found.is_some_and(|address| address == THIRD);
+            assert_eq!(is_linked, is_changed, "an update is lost: {found:?}");
             assert_eq!(index.entries(), u64::from(found.is_some()), "two entries of one prefix");
         });
     }
