@@ -31,7 +31,8 @@ const TRIES: usize = if cfg!(any(loom, shuttle)) { 2 } else { 256 };
 pub(crate) struct HeldEntries<'i> {
     index: &'i HashIndex,
     entries: Vec<HeldEntry<'i>>,
-    _steps: MutexGuard<'i, Steps>,
+    /// Always there, until the drop.
+    steps: Option<MutexGuard<'i, Steps>>,
 }
 
 /// An entry, at its place.
@@ -78,7 +79,7 @@ impl HashIndex {
             count += 1;
         }
         let entries = Vec::with_capacity(count);
-        let mut held = HeldEntries { index: self, entries, _steps: stepping.lock_steps() };
+        let mut held = HeldEntries { index: self, entries, steps: Some(stepping.lock_steps()) };
         for hash in prefixes {
             held.hold(hash)?;
         }
@@ -144,15 +145,19 @@ impl HeldEntry<'_> {
 
 impl Drop for HeldEntries<'_> {
     fn drop(&mut self) {
-        for entry in self.entries.iter_mut().filter(|entry| !entry.is_changed) {
-            let found = entry.found;
-            let is_new = found.address() == Address::UNSET;
-            let word = if is_new { HashBucketEntry::FREE } else { found.observed };
+        // Those that remain were removed.
+        self.entries.retain_mut(|entry| {
+            if entry.is_changed {
+                return false;
+            }
+            let is_new = entry.found.address() == Address::UNSET;
+            let word = if is_new { HashBucketEntry::FREE } else { entry.found.observed };
             let is_released = entry.release(word);
             assert!(is_released || panicking(), "only its holder changes it");
-            if is_new {
-                self.index.count_removed(found.hash);
-            }
-        }
+            is_new
+        });
+        // A count may wake the driver, whose waker is code of the caller: not under the lock.
+        self.steps = None;
+        self.entries.iter().for_each(|entry| self.index.count_removed(entry.found.hash));
     }
 }

@@ -87,6 +87,7 @@ impl<'b, 'g> Records<'b, 'g> {
         };
         let (layout, table) = (core.table.layout, core.table.stored());
         let mut next = core.log.allocator().allocate(room, |_rest| {}, guard)?;
+        let mut dead = Vec::new();
         for (place, chain) in self.chains.iter().enumerate() {
             let mut newest = chain.previous;
             for change in &chain.new {
@@ -106,9 +107,12 @@ impl<'b, 'g> Records<'b, 'g> {
             if let [only] = &chain.new[..]
                 && is_removed(only)
             {
-                core.index.forget(entry);
+                dead.push(entry);
             }
         }
+        // It may wake the driver, whose waker is code of the caller.
+        drop(held);
+        dead.into_iter().for_each(|entry| core.index.forget(entry));
         Ok(())
     }
 
