@@ -246,6 +246,13 @@ impl HashIndex {
         self.find(hash).map_or_else(|| self.create(hash), Ok)
     }
 
+    /// Returns whether an entry is as it was found, and neither a task nor a step holds it.
+    #[inline(always)]
+    pub(crate) fn is_unchanged(&self, FoundEntry { hash, observed }: FoundEntry) -> bool {
+        let slot = self.line(self.bucket(hash), self.tag(hash).line()).slot_of(observed);
+        slot.or_else(|| self.slot_further(hash, observed)).is_some()
+    }
+
     /// Makes `address` the newest record of an entry, if nothing has changed since it was found.
     #[inline(always)]
     pub(crate) fn try_update(&self, entry: FoundEntry, address: Address) -> bool {

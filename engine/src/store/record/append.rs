@@ -154,6 +154,10 @@ pub(in crate::store) fn link_record(
     record: (NewRecord<'_>, Claim),
     guard: &Guard<'_>,
 ) -> Result<Address, Link> {
+    // Otherwise each try beside a task that holds the entry would leave a record that is invalid.
+    if !store.index.is_unchanged(entry) {
+        return Err(Link::Lost);
+    }
     match store.log.append(table, previous, record, guard) {
         Err(NoRoom(room)) => Err(Link::NoRoom(room)),
         Ok((address, _)) if store.index.try_update(entry, address) => Ok(address),

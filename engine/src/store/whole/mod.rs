@@ -8,7 +8,8 @@
 //! 2. It holds the index entries of all keys, and makes those that are missing.
 //! 3. It finds out which changes need a record: each new value, and each removal of a key that
 //!    memory does not show as absent. It needs no read of the device, as no blind write does.
-//! 4. It looks for room for all records together. They are neighbours in one page.
+//! 4. It looks for room for all records together. They are neighbours in one page,
+//!    and take at most half of it.
 //! 5. It checks the account of the session, and takes space for the entry in the write-ahead log.
 //! 6. It takes the room.
 //! 7. It writes the records, and makes them the newest of their entries, which are held no longer.
@@ -46,7 +47,7 @@
 //!
 //! # What others see
 //! Readers may see some changes of a batch before others, each as soon as it is made. Other writers
-//! of its index entries lose their races meanwhile, and try again.
+//! of its index entries try again meanwhile, and append no record.
 
 mod attempt;
 mod link;
@@ -54,3 +55,6 @@ mod prepared;
 
 pub(in crate::store) use attempt::RepeatBatch;
 pub(crate) use attempt::WriteWhole;
+
+#[cfg(all(test, not(loom)))]
+mod tests;
