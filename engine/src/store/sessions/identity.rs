@@ -57,6 +57,18 @@ pub struct Offset {
 pub(crate) const LONGEST_NAME: usize = 128;
 /// The longest offset, in bytes.
 pub(crate) const LONGEST_OFFSET: usize = 256;
+
+/// Checks the length of an offset.
+///
+/// # Errors
+/// `InvalidArgument` for an offset that is too long.
+pub(in crate::store) fn check_offset(bytes: &[u8]) -> Result<()> {
+    if bytes.len() > LONGEST_OFFSET {
+        let message = format!("an offset of {} bytes: at most {LONGEST_OFFSET}", bytes.len());
+        return Err(Error::invalid(message));
+    }
+    Ok(())
+}
 /// The seeds of the halves of the identity of a named session. Files have these identities.
 const NAME_SEEDS: [u64; 2] = [0x6b76_6963_6b00_0002, 0x6b76_6963_6b00_0003];
 

@@ -34,7 +34,7 @@
 mod batches;
 
 use crate::base::error::{Error, Result};
-use crate::store::sessions::identity::{CommitPoint, LONGEST_OFFSET, Offset, SessionId};
+use crate::store::sessions::identity::{CommitPoint, Offset, SessionId, check_offset};
 use crate::store::sessions::numbers::Numbers;
 use crate::store::sessions::serial_counter::SerialCounter;
 use crate::store::sessions::serials::Serials;
@@ -209,10 +209,7 @@ impl SessionState {
     /// # Errors
     /// `InvalidArgument` for an offset that is too long, or if an earlier operation is undone.
     pub(in crate::store) fn set_offset(&self, bytes: &[u8], version: u64) -> Result<u64> {
-        if bytes.len() > LONGEST_OFFSET {
-            let message = format!("an offset of {} bytes: at most {LONGEST_OFFSET}", bytes.len());
-            return Err(Error::invalid(message));
-        }
+        check_offset(bytes)?;
         let mut state = self.state();
         let counter = self.counter.serial();
         let serial = counter.max(state.numbers.top);

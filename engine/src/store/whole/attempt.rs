@@ -10,6 +10,7 @@ use crate::store::context::OperationContext;
 use crate::store::operation::attempt::operation::Operation;
 use crate::store::operation::attempt::{Attempt, Blocked, Types};
 use crate::store::record::entry::no_index_memory;
+use crate::store::sessions::identity::check_offset;
 use crate::store::sessions::state::SessionState;
 use crate::store::table::TableRef;
 use crate::store::wal::{Unlogged, WalEntry, WriteAheadLog};
@@ -29,7 +30,9 @@ pub(crate) struct WriteWhole<'a, K: Key + ?Sized, V: Value + ?Sized> {
 impl<'a, K: Key + ?Sized, V: Value + ?Sized> WriteWhole<'a, K, V> {
     /// Prepares the batch of the changes in `bytes`. The first attempt reports that it is refused.
     pub(crate) fn new(core: TableRef<'_>, bytes: &'a [u8], offset: &'a [u8]) -> Self {
-        let batch = Box::new(PreparedBatch::checked::<K, V>(core, bytes));
+        let checked =
+            check_offset(offset).and_then(|()| PreparedBatch::checked::<K, V>(core, bytes));
+        let batch = Box::new(checked);
         Self { batch, offset, _types: Types::<K, V>::default() }
     }
 }

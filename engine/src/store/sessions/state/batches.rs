@@ -2,7 +2,7 @@
 
 use super::{Logging, SessionState};
 use crate::base::error::{Error, Result};
-use crate::store::sessions::identity::{CommitPoint, LONGEST_OFFSET, Offset};
+use crate::store::sessions::identity::{CommitPoint, Offset, check_offset};
 
 impl SessionState {
     /// Counts `count` operations, which `change` makes, and sets the offset after them, in the
@@ -11,18 +11,14 @@ impl SessionState {
     /// the interval in which the next checkpoint was asked to have the session.
     ///
     /// # Errors
-    /// `InvalidArgument` for an offset that is too long, or if an earlier operation is undone. Then
-    /// `change` was not called.
+    /// `InvalidArgument` if an earlier operation is undone. Then `change` was not called.
     pub(in crate::store) fn add_batch<E>(
         &self,
         (count, bytes): (u64, &[u8]),
         version: u64,
         change: impl FnOnce(CommitPoint, bool) -> std::result::Result<(), E>,
     ) -> Result<std::result::Result<u64, E>> {
-        if bytes.len() > LONGEST_OFFSET {
-            let message = format!("an offset of {} bytes: at most {LONGEST_OFFSET}", bytes.len());
-            return Err(Error::invalid(message));
-        }
+        debug_assert!(check_offset(bytes).is_ok(), "it was checked");
         let mut state = self.state();
         let counter = self.counter.serial();
         state.take_in(counter);
