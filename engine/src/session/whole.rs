@@ -91,7 +91,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     ///
     /// It is no transaction: other tasks may see some of the changes before the others. A batch is
     /// one short step, in which other writers of its keys, and of some others, wait. So it is
-    /// limited: to 4096 changes, whose records fit together in a page and in 512 KiB. With a
+    /// limited: to 4096 changes, whose records fit together in half a page and in 512 KiB. With a
     /// write-ahead log, they must also fit there at once. Each change appends a record, also if an
     /// [`upsert`](Self::upsert) would overwrite the value where it is.
     ///

@@ -145,6 +145,7 @@ fn a_batch_is_refused_before_anything_happens() {
             let long = vec![1; 3000];
             let errors = [
                 (refused(&mut session, b"k", Some(b"v"), &[0; 257]).await, "offset of 257 bytes"),
+                (refused(&mut session, &long, Some(b"v"), &[0; 257]).await, "offset of 257 bytes"),
                 (refused(&mut session, &long, Some(b"v"), b"1").await, "key of 3000 bytes"),
                 (refused(&mut session, &long, None, b"1").await, "key of 3000 bytes"),
                 (refused(&mut session, b"k", Some(&long), b"1").await, "value of 3000 bytes"),
@@ -154,11 +155,11 @@ fn a_batch_is_refused_before_anything_happens() {
                 assert!(error.to_string().contains(expected), "{error}");
             }
             let mut large = WriteBatch::<[u8], [u8]>::new();
-            for key in 0..4_u64 {
+            for key in 0..2_u64 {
                 large.upsert(&key.to_le_bytes(), &long[..1000]).expect("bytes");
             }
-            let error = session.write_batch(&large, b"1").await.expect_err("more than a page");
-            assert!(error.to_string().contains("at most 4032 bytes"), "{error}");
+            let error = session.write_batch(&large, b"1").await.expect_err("more than half");
+            assert!(error.to_string().contains("at most 2016 bytes"), "{error}");
             let mut many = WriteBatch::<[u8], [u8]>::new();
             for key in 0..4097_u64 {
                 many.delete(&key.to_le_bytes()).expect("bytes");

@@ -16,6 +16,13 @@ use std::ops::Range;
 /// at most.
 const MOST_CHANGES: usize = 4096;
 
+/// Returns the most bytes of the records of a batch, in pages of this capacity: as those of one
+/// record. So little of a page is lost at its end, a writer adds no more than [`LARGEST_INLINE`] to
+/// the tail, and the budget for the disk has room for the batch beside others.
+fn most_bytes(page_capacity: u64) -> u64 {
+    (page_capacity / 16 * 8).min(LARGEST_INLINE)
+}
+
 /// The changes of a batch, each key once, and what an attempt needs to know of them.
 #[derive(Debug)]
 pub(in crate::store) struct PreparedBatch<'b> {
@@ -103,12 +110,12 @@ impl<'b> PreparedBatch<'b> {
         let needed: usize = records
             .map(|new| layout.record_bytes(layout.extents(new.key.len(), new.value.len())))
             .sum();
-        let most = core.log.file().units().page_capacity().min(LARGEST_INLINE);
+        let most = most_bytes(core.log.file().units().page_capacity());
         if needed as u64 > most {
             return Err(Error::invalid(format!(
-                "a batch whose records take {needed} bytes: they must fit in a page, at most \
-                 {most} bytes; write several batches. A larger `page_size`, fixed at creation, \
-                 takes larger ones"
+                "a batch whose records take {needed} bytes: they must fit in half a page, at \
+                 most {most} bytes; write several batches. A larger `page_size`, fixed at \
+                 creation, takes larger ones"
             )));
         }
         let logged = core.store.wal.as_ref().map_or(u64::MAX, |wal| wal.longest_pair());
