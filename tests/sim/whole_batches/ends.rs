@@ -9,8 +9,8 @@ use tests::mortal::{Death, Mortal};
 use tests::polling::AtMost;
 use tests::simulated::{Site, World, after_each_number_of_polls, seeds, two_pages};
 
-/// The longest values that a batch here has: all of its records nearly fill a page.
-const LONG: usize = 700;
+/// The longest values that a batch here has: all of its records nearly fill half a page.
+const LONG: usize = 450;
 
 fn config(is_logged: bool) -> Config {
     let config = two_pages().with_checkpoint_on_close(false);
