@@ -44,12 +44,12 @@ fn a_dropped_batch_has_happened_or_not() {
         after_each_number_of_polls(seed, 1..400, async |site, polls| {
             let store: Store = site.open(config(is_logged)).await;
             let mut session = store.session_named("input").expect("new");
-            for number in 1..=2 {
+            for number in 1..=4 {
                 write(&mut session, number).await.expect("a sound disk");
             }
-            let ended = AtMost::new(polls, write(&mut session, 3)).await;
+            let ended = AtMost::new(polls, write(&mut session, 5)).await;
             let last = session.offset().expect("set").bytes[0];
-            assert_eq!(ended.is_some(), last == 3, "dropped after {polls} polls: {last}");
+            assert_eq!(ended.is_some(), last == 5, "dropped after {polls} polls: {last}");
             waited.set(waited.get() | ended.is_none());
             assert_eq!(session.serial(), 4 * u64::from(last));
             let expected = vec![Some(last); 4];

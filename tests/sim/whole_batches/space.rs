@@ -116,7 +116,7 @@ fn a_full_log_takes_whole_batches_or_nothing() {
                 .seed(seed);
             let store: Store = store.open_in_directory().await.expect("opens");
             let mut random = site.random(3);
-            for number in 1..=400 {
+            for number in 1..=800 {
                 let mut session = store.session_named("0").expect("it is not open");
                 let batch = batch_of(&super::changes(seed, 0, number));
                 let polls = 1 + u32::try_from(random.below(4)).expect("small");
@@ -132,7 +132,7 @@ fn a_full_log_takes_whole_batches_or_nothing() {
                     }
                 }
             }
-            check(&store, seed, &Promises::from([(0, 400)])).await;
+            check(&store, seed, &Promises::from([(0, 800)])).await;
             space.set(1 << 40);
             store.close().await.expect("closes");
         });
