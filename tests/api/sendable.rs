@@ -33,6 +33,12 @@ fn directory() -> Arc<dyn Directory> {
     Arc::new(MemoryDirectory::new())
 }
 
+fn ask_batch(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
+    let (mut session, batch) = (store.session()?, WriteBatch::new());
+    ask(asked, "whole.rs", "write_batch", || session.write_batch(&batch, b"place"));
+    Ok(())
+}
+
 fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     type Store = FasterKv<String, [u8]>;
     let config = || Config::default();
@@ -93,8 +99,6 @@ fn ask_store(asked: &mut Asked, store: &FasterKv<u64, [u8]>) -> Result<()> {
     ask(asked, "batches.rs", "rmw_many", || session.rmw_many(&[1], |_, _| Vec::new()));
     ask(asked, "batches.rs", "insert_many", || session.insert_many(&pairs));
     ask(asked, "batches.rs", "delete_many", || session.delete_many(&[1]));
-    let batch = WriteBatch::new();
-    ask(asked, "whole.rs", "write_batch", || session.write_batch(&batch, b"place"));
     ask(asked, "iterators.rs", "read_each", || session.read_each([1]));
     ask(asked, "iterators.rs", "upsert_each", || session.upsert_each(pairs.clone()));
     ask(asked, "iterators.rs", "rmw_each", || session.rmw_each([1], |_, _| Vec::new()));
@@ -259,6 +263,7 @@ fn every_public_future_may_be_sent() -> Result<()> {
     let store = memory_store::<u64, [u8]>(two_pages());
     ask_store(&mut asked, &store)?;
     ask_durable(&mut asked, &store)?;
+    ask_batch(&mut asked, &store)?;
     ask_expiring(&mut asked, &memory_store(two_pages()));
     ask_database(&mut asked, store.database());
     let config = log::Config::small().with_backend(Backend::Memory);
