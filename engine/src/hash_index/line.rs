@@ -105,8 +105,8 @@ impl<'i> Line<'i> {
         let mut entries =
             entries.map(|word| HashBucketEntry::from_raw(word.load(Ordering::Acquire)));
         let found = entries.find(|entry| {
-            // An entry leads to a record, or is not held. A held one without is tentative, or a task
-            // holds it that will link its first record.
+            // An entry leads to a record, or is not held. A held one without is tentative, or a
+            // task holds it that will link its first record.
             entry.tag() == tag && (entry.leads_to_a_record() || !entry.is_held())
         })?;
         Some(if found.leads_to_a_record() { found.thawed() } else { found })

@@ -7,10 +7,10 @@
 //!
 //! # Why no other task changes a held entry
 //! A writer, a copy and the driver change an entry by a CAS on a word that is not held. A sweep
-//! passes over held words. A creator claims free slots alone, and completes or frees tentative words
-//! alone. Such a creator may be late: steps have closed and opened the slot that it claimed, and
-//! the prefix has an entry there again. So no held word is tentative. A step freezes and moves any
-//! word of its bucket, so the holder has the lock of the steps: places of entries stay the same
+//! passes over held words. A creator claims free slots alone, and completes or frees tentative
+//! words alone. Such a creator may be late: steps have closed and opened the slot that it claimed,
+//! and the prefix has an entry there again. So no held word is tentative. A step freezes and moves
+//! any word of its bucket, so the holder has the lock of the steps: places of entries stay the same
 //! meanwhile.
 
 use super::Steps;
