@@ -4,6 +4,7 @@ use super::{OnShuttle, SCHEDULES, many_schedules, shuttle_config};
 use kvick::config::{ByteSize, DurableBy};
 use kvick::io::{BoxFuture, MemoryDirectory};
 use kvick::runtime::Handle;
+use kvick::session::WriteBatch;
 use kvick::{Config, FasterKv, Session, WeakSpots};
 use shuttle::future::block_on;
 use shuttle::scheduler::RandomScheduler;
@@ -85,7 +86,34 @@ fn update_what_is_replaced<V: Number>(
     })
 }
 
-/// Two threads change one key. Then the store opens again from its write-ahead log alone.
+/// Returns the values of the keys 1 and 2.
+fn values<V: Number>(store: &FasterKv<u64, V>) -> [Option<u64>; 2] {
+    [1, 2].map(|key| block_on(store.read(&key)).expect("sound memory").map(V::get))
+}
+
+/// The first thread writes batches of both keys. The second one changes each of them by itself.
+fn write_batches<V: Number>(
+    mut session: Session<u64, V>,
+    which: u64,
+) -> BoxFuture<'static, Session<u64, V>> {
+    Box::pin(async move {
+        let raise = |value: Option<V>| V::of(1 + value.map_or(0, V::get));
+        for step in 0..2 {
+            if which == 2 {
+                session.rmw(&(1 + step), raise).await.expect("sound memory");
+                session.upsert(&2, &V::of(50 + 5 * step)).await.expect("sound memory");
+                continue;
+            }
+            let mut batch = WriteBatch::new();
+            batch.upsert(&1, &V::of(100 + 5 * step)).expect("a number");
+            batch.upsert(&2, &V::of(101 + 5 * step)).expect("a number");
+            session.write_batch(&batch, &[]).await.expect("sound memory");
+        }
+        session
+    })
+}
+
+/// Two threads change keys. Then the store opens again from its write-ahead log alone.
 fn repeated<V: Number>(work: Work<V>, no_stripe: bool) {
     let places = [MemoryDirectory::new(), MemoryDirectory::new()];
     let store = block_on(open::<V>(&places, 1));
@@ -97,11 +125,10 @@ fn repeated<V: Number>(work: Work<V>, no_stripe: bool) {
     let sessions = threads.map(|thread| thread.join().expect("no panic"));
     WeakSpots::NONE.set();
     drop(sessions);
-    let found = block_on(store.read(&1)).expect("sound memory");
+    let found = values(&store);
     block_on(store.close()).expect("closes");
     let store = block_on(open::<V>(&places, 2));
-    let again = block_on(store.read(&1)).expect("sound memory");
-    let [found, again] = [found, again].map(|value| value.map(V::get));
+    let again = values(&store);
     assert!(found == again, "the changes are in another order: {found:?}, then {again:?}");
     block_on(store.close()).expect("closes");
 }
@@ -130,6 +157,19 @@ fn bytes_are_repeated_in_their_order() {
 fn a_replaced_record_takes_no_change() {
     many_schedules(|| repeated::<u64>(update_what_is_replaced, false));
     many_schedules(|| repeated::<Growing>(update_what_is_replaced, false));
+}
+
+/// The entry of a batch has a place among the entries of each of its keys.
+#[test]
+fn batches_are_repeated_in_their_order() {
+    many_schedules(|| repeated::<u64>(write_batches, false));
+    schedules::<Growing>(write_batches, false);
+}
+
+#[test]
+#[should_panic(expected = "the changes are in another order")]
+fn batches_need_the_stripes() {
+    schedules::<u64>(write_batches, true);
 }
 
 #[test]

@@ -90,6 +90,7 @@ impl WriteAheadLog {
     ) -> Result<Result<T, E>, NotAppended> {
         let bytes = entry.to_bytes();
         let space = self.log.inner.appender.reserve(bytes.len(), guard)?;
+        weak_spot::pause();
         let changed = change();
         if changed.is_ok() {
             space.fill(&bytes);
