@@ -17,7 +17,7 @@ use crate::kv::FasterKv;
 use crate::lifecycle::StoreLifecycle;
 use crate::opening::directory::Surroundings;
 use crate::opening::ending::Ending;
-use crate::recovery::{self, OnProgress, Opening, RecoveryProgress, TypeNames};
+use crate::recovery::{self, OnProgress, Opening, RecoveryProgress, RecoveryReport, TypeNames};
 use futures::future::OptionFuture;
 use kvick_io::{Directory, NullDirectory};
 use kvick_runtime::Handle;
@@ -351,11 +351,12 @@ impl<S> Builder<S> {
 }
 
 /// Opens a store, with these types if it has one table. Its contents are replaced by those of
-/// `backup`, if there is one.
+/// `backup`, if there is one. `first` is the report of the opening before, if this one is its
+/// second part.
 async fn launch(
     mut opening: Opening,
     types: Option<&TypeNames>,
-    backup: Option<Arc<dyn Directory>>,
+    (backup, first): (Option<Arc<dyn Directory>>, Option<RecoveryReport>),
 ) -> Result<Database> {
     let accepts_type_change = opening.accepts_type_change;
     let reopening = Some(Box::new(opening.again()));
@@ -401,6 +402,9 @@ async fn launch(
     recovery::repeat_logged(checkpoints, report, on_progress.as_deref()).await?;
     if let Some(report) = &mut lifecycle.report {
         report.took += handle.now().saturating_sub(begun);
+        if let Some(first) = first {
+            report.join(first);
+        }
     }
     Ok(Database::new(Arc::new(lifecycle)))
 }

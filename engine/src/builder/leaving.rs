@@ -14,7 +14,7 @@ use crate::base::error::{Error, Result};
 use crate::checkpoint::{CheckpointPlan, Token};
 use crate::config::DurableBy;
 use crate::database::Database;
-use crate::recovery::{Opening, TypeNames, has_wal, remove_left_wal};
+use crate::recovery::{Opening, RecoveryReport, TypeNames, has_wal, remove_left_wal};
 use kvick_io::Directory;
 use std::path::Path;
 use std::sync::Arc;
@@ -77,10 +77,11 @@ impl<S> Builder<S> {
         let backup = self.backup.take().map(|place| place.open(&self.config)).transpose()?;
         let left = places.left.clone();
         let mut opening = self.opening(places)?;
-        if let (Some(left), None) = (&left, &backup) {
-            checkpoint_changes(&mut opening, types, left).await?;
-        }
-        let database = launch(opening, types, backup).await?;
+        let first = match (&left, &backup) {
+            (Some(left), None) => checkpoint_changes(&mut opening, types, left).await?,
+            _ => None,
+        };
+        let database = launch(opening, types, (backup, first)).await?;
         if let Some(left) = left {
             remove_left_wal(&database.lifecycle().checkpoints, &*left).await;
         }
@@ -89,8 +90,9 @@ impl<S> Builder<S> {
 }
 
 /// Takes a checkpoint of a store with a write-ahead log in `left`, for an opening without the log.
-/// Then that is one of the checkpoint. Does nothing for a store without such a log, and for an
-/// opening of a given checkpoint, which gives up the changes after it.
+/// Then that is one of the checkpoint. Returns the report of the recovery. Does nothing for a store
+/// without such a log, and for an opening of a given checkpoint, which gives up the changes after
+/// it.
 ///
 /// # Errors
 /// Those of an opening with the log, of a checkpoint and of closing.
@@ -98,14 +100,15 @@ pub(super) async fn checkpoint_changes(
     opening: &mut Opening,
     types: Option<&TypeNames>,
     left: &Arc<dyn Directory>,
-) -> Result<()> {
+) -> Result<Option<RecoveryReport>> {
     if opening.token.is_some() || !has_wal(&*opening.directory).await? {
-        return Ok(());
+        return Ok(None);
     }
     let mut first = opening.again();
     first.config = first.config.with_durability(DurableBy::Wal);
     first.wal_directory = Some(Arc::clone(left));
-    let database = Box::pin(launch(first, types, None)).await?;
+    let database = Box::pin(launch(first, types, (None, None))).await?;
+    let report = database.recovery().cloned();
     let checkpoints = &database.lifecycle().checkpoints;
     // One of the schedule may be in progress.
     let taken = checkpoints.start_in_turn(CheckpointPlan::full(checkpoints.kind())).await;
@@ -118,5 +121,5 @@ pub(super) async fn checkpoint_changes(
     opening.token = Some(newest);
     // Sessions of two openings have different identities.
     opening.life = opening.life.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    Ok(())
+    Ok(report)
 }

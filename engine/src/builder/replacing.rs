@@ -165,5 +165,5 @@ async fn replace(
     database.close().await?;
     drop(database);
     let backup = place.open(&opening.config)?;
-    launch(opening, types, Some(backup)).await
+    launch(opening, types, (Some(backup), None)).await
 }

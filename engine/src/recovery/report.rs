@@ -99,6 +99,16 @@ impl RecoveryReport {
         self.sessions = sessions;
     }
 
+    /// Makes this report, of an opening in two parts, that of both. The `first` part has recovered
+    /// what was there, and the second one only what the first has left.
+    pub(crate) fn join(&mut self, first: Self) {
+        let second = std::mem::replace(self, first);
+        self.took += second.took;
+        self.replayed_bytes += second.replayed_bytes;
+        self.replayed_records += second.replayed_records;
+        self.image_bytes += second.image_bytes;
+    }
+
     /// Records that `chosen` is served in place of `rejected`.
     pub(super) fn note_lost(&mut self, rejected: &Points, chosen: &Points) {
         let chosen = chosen.all();

@@ -54,6 +54,27 @@ fn a_store_that_has_got_a_full_log_can_leave_it() {
     });
 }
 
+/// The report was that of the second part of the opening, which found all in one checkpoint.
+#[test]
+fn an_opening_that_leaves_the_log_reports_what_it_has_repeated() {
+    block_on(async {
+        let place = Place::default();
+        let store = place.open(config()).await.expect("opens");
+        store.upsert(&1, b"one").await.expect("written");
+        let kept = store.checkpoint().cookie(b"mine".to_vec()).await.expect("taken").token;
+        for key in 2..5 {
+            store.upsert(&key, b"more").durable().await.expect("durable");
+        }
+        drop(store);
+        let store = place.open(without_log()).await.expect("opens");
+        let report = store.recovery().expect("it was there").clone();
+        assert_eq!((report.chosen, &*report.cookie), (Some(kept), &b"mine"[..]), "{report}");
+        assert_eq!(report.repeated, 3, "{report}");
+        assert!(report.wal_bytes > 0, "{report}");
+        store.close().await.expect("closes");
+    });
+}
+
 /// Pages of a log keep their size. With few of them, the log itself refused the longest values.
 #[test]
 fn less_memory_of_the_log_limits_values_with_its_name() {
