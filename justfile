@@ -133,6 +133,10 @@ recoverbench *args:
 memorybench *args:
     cargo run --release -p benches --bin memorybench -- {{args}}
 
+# Reopening, feed and backup of a store with a write-ahead log: just walbench --path /tmp
+walbench *args:
+    cargo run --release -p benches --bin walbench -- {{args}}
+
 # The log under load: just logbench --entry 1024 --against memcpy,write --runs 3
 logbench *args:
     cargo run --release -p benches --bin logbench -- {{args}}
