@@ -4,8 +4,11 @@
 //! another entry of the same tag, tentative or not, and checks that no step has moved the bucket.
 //! If there is another, or the bucket has moved, it frees the slot and starts over; otherwise it
 //! completes the entry. Two creators of one prefix cannot both miss the other: the claims are
-//! `SeqCst`, so the later creator sees the earlier claim. A step closes tentative slots, so a
-//! creator whose bucket is being moved fails to complete its entry.
+//! `SeqCst`, so the later creator sees the earlier claim.
+//!
+//! A step waits for tentative slots before it moves their entries: a creator needs nothing of
+//! others to end its claim. If a step closed the slot and opened it again, the late creator would
+//! complete the claim of another one, which has not looked for others yet.
 
 use super::entry::{HashBucketEntry, Tag};
 use super::line::{Line, Link};
@@ -39,6 +42,16 @@ enum Search<'i> {
     Full(Line<'i>, Link),
     /// A step works on the bucket.
     Frozen,
+}
+
+/// The end of a claim.
+enum Claim {
+    /// The entry is complete.
+    Complete(HashBucketEntry),
+    /// Another task was faster, or a step moved the bucket.
+    Lost,
+    /// Another task holds an entry of the tag, to link its first record.
+    Held,
 }
 
 impl Refused {
@@ -93,9 +106,13 @@ impl HashIndex {
                     continue;
                 }
             };
-            if let Some(entry) = self.claim(hash, (bucket, link), word) {
-                self.load.count(bucket, 1);
-                return Ok(entry);
+            match self.claim(hash, (bucket, link), word) {
+                Claim::Complete(entry) => {
+                    self.load.count(bucket, 1);
+                    return Ok(entry);
+                }
+                Claim::Held => return Err(Refused::Contended),
+                Claim::Lost => {}
             }
             // Two creators wait for different times, or they could meet forever.
             let unlike = std::ptr::from_ref(word).addr() / 8 % LINE_WORDS;
@@ -106,23 +123,25 @@ impl HashIndex {
         Err(Refused::Contended)
     }
 
-    /// Makes an entry in a free slot of a bucket with this link. Returns `None` if another task was
-    /// faster, or a step moved the bucket.
-    fn claim(
-        &self,
-        hash: KeyHash,
-        (bucket, link): (u64, Link),
-        word: &AtomicU64,
-    ) -> Option<HashBucketEntry> {
+    /// Makes an entry in a free slot of a bucket with this link.
+    fn claim(&self, hash: KeyHash, (bucket, link): (u64, Link), word: &AtomicU64) -> Claim {
         let tag = self.tag(hash);
         let (free, tentative) =
             (HashBucketEntry::FREE.raw(), HashBucketEntry::tentative(tag).raw());
         // SeqCst with the fence below: of two claims of one tag, the later sees the earlier.
-        word.compare_exchange(free, tentative, Ordering::SeqCst, Ordering::Relaxed).ok()?;
+        let claim = word.compare_exchange(free, tentative, Ordering::SeqCst, Ordering::Relaxed);
+        if claim.is_err() {
+            return Claim::Lost;
+        }
         fence(Ordering::SeqCst);
-        let is_alone = self.is_alone(bucket, tag, word);
-        let is_sound = is_alone && !link.is_frozen() && self.is_unmoved(hash, bucket, link);
-        Self::end_claim(word, tag, is_sound)
+        let rival = self.rival_of(bucket, tag, word);
+        let is_alone = rival.is_none() && !link.is_frozen();
+        let is_sound = is_alone && self.is_unmoved(hash, bucket, link);
+        match (Self::end_claim(word, tag, is_sound), rival) {
+            (Some(entry), _) => Claim::Complete(entry),
+            (None, Some(rival)) if rival.is_held_for_a_record() => Claim::Held,
+            (None, _) => Claim::Lost,
+        }
     }
 
     /// Completes an entry that is claimed, or frees its slot. Returns `None` if it is not complete.
@@ -130,15 +149,13 @@ impl HashIndex {
         let tentative = HashBucketEntry::tentative(tag).raw();
         if is_sound {
             let entry = HashBucketEntry::new(tag, Address::UNSET);
-            // Release: only the claim precedes it; pairs with the Acquire of searches. A step that
-            // has begun since has closed the slot.
-            let done =
-                word.compare_exchange(tentative, entry.raw(), Ordering::Release, Ordering::Relaxed);
-            return done.is_ok().then_some(entry);
+            // Release: only the claim precedes it; pairs with the Acquire of searches.
+            let before = word.swap(entry.raw(), Ordering::Release);
+            assert_eq!(before, tentative, "only its creator ends a claim");
+            return Some(entry);
         }
-        // A step may have closed the slot; then it is not the creator's any more.
-        let free = HashBucketEntry::FREE.raw();
-        _ = word.compare_exchange(tentative, free, Ordering::Release, Ordering::Relaxed);
+        let before = word.swap(HashBucketEntry::FREE.raw(), Ordering::Release);
+        assert_eq!(before, tentative, "only its creator ends a claim");
         None
     }
 
@@ -165,17 +182,17 @@ impl HashIndex {
         }
     }
 
-    /// Returns whether no other slot of the bucket holds this tag, tentative or not.
-    fn is_alone(&self, bucket: u64, tag: Tag, own: &AtomicU64) -> bool {
-        let is_other = |word: &AtomicU64| {
+    /// Returns the entry of another slot of the bucket that holds this tag, tentative or not.
+    fn rival_of(&self, bucket: u64, tag: Tag, own: &AtomicU64) -> Option<HashBucketEntry> {
+        let rival = |word: &AtomicU64| {
             // Acquire, after the SeqCst fence in `claim`.
             let entry = HashBucketEntry::from_raw(word.load(Ordering::Acquire));
-            std::ptr::eq(word, own) || entry.tag() != tag
+            (entry.tag() == tag && !std::ptr::eq(word, own)).then_some(entry)
         };
-        let has_no_other = |line: Line<'_>| line.entries().iter().all(is_other);
+        let in_line = |line: Line<'_>| line.entries().iter().find_map(rival);
         // In two steps, without the state of a chained iterator.
-        [0, 1].into_iter().all(|parity| has_no_other(self.line(bucket, parity)))
-            && self.overflow_of(bucket).all(|(_number, line)| has_no_other(line))
+        let in_table = [0, 1].into_iter().find_map(|parity| in_line(self.line(bucket, parity)));
+        in_table.or_else(|| self.overflow_of(bucket).find_map(|(_number, line)| in_line(line)))
     }
 
     /// Links a new overflow line after `line`, unless its link is not `seen` any more. Then another

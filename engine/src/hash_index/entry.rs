@@ -124,25 +124,36 @@ impl HashBucketEntry {
         self.0 & HELD != 0
     }
 
+    /// Returns whether a creator has claimed the slot, and has not ended its claim.
+    pub(super) fn is_tentative(self) -> bool {
+        self.is_held() && self.0 & OCCUPIED != 0 && self.address() == Address::UNSET
+    }
+
     /// Returns whether the entry leads to a record, frozen or not.
     pub(super) fn leads_to_a_record(self) -> bool {
         self.0 & OCCUPIED != 0 && self.address() > Address::UNSET
     }
 
     /// Returns the word of this slot while a step moves the entries of its bucket. An entry without
-    /// a record is lost by that; its creator starts again.
+    /// a record is lost by that; its creator starts again. A tentative one is not frozen.
     #[must_use]
     pub(super) fn frozen(self) -> Self {
+        debug_assert!(!self.is_tentative(), "the step waits for its creator");
         if self.leads_to_a_record() { Self(self.0 | HELD) } else { Self::CLOSED }
     }
 
-    /// Returns the word of a complete entry while a task holds it. It is never a tentative word: a
-    /// creator may have claimed this slot long ago, and would complete or free it.
+    /// Returns the word of a complete entry while a task holds it. It is never a tentative word,
+    /// which its creator alone may end.
     #[must_use]
     pub(super) fn held(self) -> Self {
         debug_assert!(self.0 & OCCUPIED != 0 && !self.is_held(), "{self:?}");
         let word = if self.leads_to_a_record() { self.0 } else { self.tag().pattern() };
         Self(HELD | word)
+    }
+
+    /// Returns whether a task holds the entry, which leads to no record yet.
+    pub(super) fn is_held_for_a_record(self) -> bool {
+        self.0 & OCCUPIED != 0 && self == Self(HELD | self.tag().pattern())
     }
 
     /// Returns the slot as it was before it was frozen.
@@ -227,7 +238,6 @@ mod tests {
     #[test]
     fn freezing_keeps_records_only() {
         assert_eq!(entry(7, 8).frozen(), HashBucketEntry::CLOSED);
-        assert_eq!(HashBucketEntry::tentative(Tag::of(7, 0)).frozen(), HashBucketEntry::CLOSED);
         assert_eq!(HashBucketEntry::FREE.frozen(), HashBucketEntry::CLOSED);
         assert!(entry(7, 64).frozen().leads_to_a_record());
     }
@@ -240,6 +250,8 @@ mod tests {
         assert!(used.is_held() && new.is_held());
         assert_eq!(used.thawed(), entry(7, 64));
         assert!(!new.leads_to_a_record() && !new.is_free());
+        assert!(new.is_held_for_a_record() && !new.is_tentative());
+        assert!(!used.is_held_for_a_record() && !entry(7, 8).is_held_for_a_record());
         assert_ne!(new, HashBucketEntry::tentative(tag));
         assert_ne!(entry(0, 8).held(), HashBucketEntry::CLOSED);
     }

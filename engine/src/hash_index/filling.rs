@@ -3,7 +3,7 @@
 use super::entry::HashBucketEntry;
 use super::line::{LINE_WORDS, Line, Link};
 use super::steps::Steps;
-use super::{BUCKET_LINES, HashIndex};
+use super::{BUCKET_LINES, HashIndex, wait_a_moment};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::io;
 
@@ -148,14 +148,20 @@ pub(super) fn lines_for(entries: usize) -> usize {
     entries.saturating_sub(TABLE_SLOTS).div_ceil(LINE_WORDS - 1)
 }
 
-/// Freezes the slots of a line, and adds its entries to `entries`. Returns the number of entries
-/// that are lost, because they lead to no record.
+/// Freezes the slots of a line, and adds its entries to `entries`. It waits for the creators that
+/// have claimed one, each for the few instructions until its claim ends. Returns the number of
+/// entries that are lost, because they lead to no record.
 fn freeze_line(line: Line<'_>, entries: &mut Vec<HashBucketEntry>) -> i64 {
     let mut lost = 0;
     for slot in line.entries() {
-        let mut seen = slot.load(Ordering::Acquire);
+        let (mut seen, mut tries) = (slot.load(Ordering::Acquire), 0);
         loop {
             let entry = HashBucketEntry::from_raw(seen);
+            if entry.is_tentative() {
+                wait_a_moment(tries);
+                (seen, tries) = (slot.load(Ordering::Acquire), tries + 1);
+                continue;
+            }
             let frozen = entry.frozen().raw();
             // AcqRel: the Acquire half pairs with the Release of the writer that linked the record.
             // The Release half: a late search that sees the frozen word sees the frozen link.

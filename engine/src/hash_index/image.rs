@@ -18,7 +18,7 @@
 //! one. Entries that lead to no record yet are left out.
 
 use super::entry::HashBucketEntry;
-use super::{HashIndex, wait_for_step};
+use super::{HashIndex, wait_a_moment};
 use crate::base::address::Address;
 use kvick_io::sync::atomic::Ordering;
 use std::io;
@@ -105,7 +105,7 @@ impl HashIndex {
             }
             // A step moved the entries meanwhile.
             out.truncate(start);
-            wait_for_step(tries);
+            wait_a_moment(tries);
         }
         match (out.len() - start) as u64 / 8 - 1 {
             0 => out.truncate(start),

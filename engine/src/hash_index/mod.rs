@@ -31,7 +31,7 @@
 //!
 //! # Invariants
 //! 1. At most one complete entry per prefix, ever ([`create`]).
-//! 2. A tentative entry is written by creators of its prefix alone; searches skip it.
+//! 2. A tentative entry is written by its creator alone; searches skip it, and steps wait for it.
 //! 3. A slot changes only by a CAS on the whole word, except by a step in a frozen bucket. Of a
 //!    held entry only its holder changes the word (`steps/hold.rs`).
 //! 4. A search that finds an entry may return it without another look. A search that finds none
@@ -416,7 +416,7 @@ impl HashIndex {
             if self.is_unmoved(hash, bucket, link) {
                 return HashBucketEntry::FREE;
             }
-            wait_for_step(tries);
+            wait_a_moment(tries);
             tries += 1;
         }
     }
@@ -472,9 +472,10 @@ fn reserve(sizes: IndexSizes, huge_pages: bool) -> io::Result<(WordMemory, u64)>
     }
 }
 
-/// Waits a moment for a step. If its thread was preempted, this thread gives the processor away.
+/// Waits a moment for a step or a creator. If its thread was preempted, this thread gives the
+/// processor away.
 #[cold]
-fn wait_for_step(tries: u32) {
+fn wait_a_moment(tries: u32) {
     if tries < SPINS {
         spin_loop();
     } else {
