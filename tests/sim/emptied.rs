@@ -9,6 +9,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use kvick::config::ByteSize;
+use kvick::session::WriteBatch;
 use kvick::{Config, FasterKv};
 use tests::simulated::{Site, World, seeds, two_pages};
 
@@ -76,6 +77,31 @@ fn an_emptied_store_takes_two_files_at_most() {
                     site.handle.sleep(Duration::from_millis(200)).await;
                 }
             }
+            store
+        });
+        assert_two_files(&world, &store, &seed);
+    });
+}
+
+/// A batch counted its removals, and no look followed.
+#[test]
+fn removals_of_batches_empty_a_store() {
+    seeds(4, |seed| {
+        let world = World::new(seed);
+        let site = world.site.clone();
+        let store = world.simulation.run(async {
+            let store = filled(&site, config(1)).await;
+            store.checkpoint().await.expect("a sound disk");
+            let mut session = store.session_named("input").expect("new");
+            let keys: Vec<u64> = (0..KEYS).collect();
+            for some in keys.chunks(50) {
+                let mut batch = WriteBatch::<u64, [u8]>::new();
+                for key in some {
+                    batch.delete(key).expect("a number");
+                }
+                session.write_batch(&batch, &[]).await.expect("a sound disk");
+            }
+            drop(session);
             store
         });
         assert_two_files(&world, &store, &seed);

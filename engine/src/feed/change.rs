@@ -8,7 +8,10 @@ use std::time::SystemTime;
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Change<K, V> {
-    /// The place after the change. A reader that begins there shows the changes that follow.
+    /// The place after the change. A reader that begins there shows the changes that follow. The
+    /// changes of a [batch](crate::session::WriteBatch) have no place between them: all but the
+    /// last one have the place before the batch, and a reader that begins there shows all of it
+    /// again.
     pub token: ChangeToken,
     /// The number of the table: see [`database::Table`](crate::database::Table).
     pub table: u8,

@@ -62,7 +62,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Changes<K, V> {
         next.await.transpose()
     }
 
-    /// Returns the place after everything that was shown; at first the start.
+    /// Returns the place after everything that was shown; at first the start. Within a batch, until
+    /// its last change was shown, that is the place before the batch.
     ///
     /// Another stream from this token goes on where this one stands. It also goes past changes of
     /// other tables, and past what changes no key.

@@ -39,10 +39,13 @@
 //! every entry, also at those of other tables and of sessions, is never too late.
 //!
 //! # Tokens
-//! A [`ChangeToken`] is a place between two changes. Each [`Change`] has the token after it, and a
-//! stream that of [its place](Changes::token). A crash of the store takes back nothing that was
-//! shown, so the token is good in any later opening. A consumer stores it together with what it has
-//! done.
+//! A [`ChangeToken`] is a place between two changes that are not of one
+//! [batch](crate::session::WriteBatch). Each [`Change`] has the token after it, or that before its
+//! batch if more of that follows. A stream has that of [its place](Changes::token). So a consumer
+//! that stores tokens has whole batches, and may be shown a part of one again.
+//!
+//! A crash of the store takes back nothing that was shown, so the token is good in any later
+//! opening. A consumer stores it together with what it has done.
 //!
 //! A token is of one write-ahead log. A [backup](crate::Database::backup) gets another one with its
 //! first opening. A recovery by the token of a checkpoint gives up the changes after it: then the

@@ -95,6 +95,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized, P: Place> Session<K, V, P> {
     /// write-ahead log, they must also fit there at once. Each change appends a record, also if an
     /// [`upsert`](Self::upsert) would overwrite the value where it is.
     ///
+    /// It gives the session an [id](Self::id) if it has none: checkpoints keep the session, as they
+    /// keep one with an offset.
+    ///
     /// ```
     /// # use kvick::{Config, FasterKv};
     /// # use kvick::config::Backend;

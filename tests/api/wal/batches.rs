@@ -8,6 +8,7 @@ use kvick::io::MemoryDirectory;
 use kvick::runtime::block_on;
 use kvick::session::WriteBatch;
 use kvick::{Config, Database, Error, ErrorKind, FasterKv, Session};
+use std::future::IntoFuture;
 use std::sync::Arc;
 
 fn batch(changes: &[(u64, Option<&[u8]>)]) -> WriteBatch<u64, [u8]> {
@@ -109,7 +110,53 @@ fn a_feed_has_its_place_before_a_batch_until_the_last_change() {
         assert!(changes.token() > before);
         let mut after = store.changes(changes.token()).expect("kept");
         assert_eq!(after.next().await.expect("more").expect("sound").key, 4);
+        let last = [(5, Some(&b"e"[..])), (6, Some(b"f")), (7, Some(b"g"))];
+        session.write_batch(&batch(&last), b"4").await.expect("written");
+        session.sync().await.expect("durable");
+        let mut keys = Vec::new();
+        while changes.lag() > 0 {
+            keys.push(changes.next().await.expect("more").expect("sound").key);
+        }
+        assert_eq!(keys, [4, 5, 6, 7], "it lags until the last change of a batch was shown");
         drop((changes, again, after, session));
+        store.close().await.expect("closes");
+    });
+}
+
+/// Replaced changes are operations, too. An opening that repeats them makes none.
+#[test]
+fn operations_of_batches_are_counted_once() {
+    block_on(async {
+        let place = Place::default();
+        let store = place.open(config()).await.expect("opens");
+        let mut session = store.session_named("input").expect("new");
+        let changes =
+            [(1, Some(&b"a"[..])), (1, None), (1, Some(b"b")), (2, Some(b"c")), (3, None)];
+        session.write_batch(&batch(&changes), b"1").durable().await.expect("durable");
+        drop(session);
+        let stats = store.stats().operations;
+        assert_eq!((stats.upserts, stats.deletes), (3, 2));
+        drop(store);
+        let store = place.open(config()).await.expect("opens");
+        let stats = store.stats().operations;
+        assert_eq!((stats.upserts, stats.deletes), (0, 0));
+        store.close().await.expect("closes");
+    });
+}
+
+/// Hundreds of large batches took no turn of other tasks.
+#[test]
+fn a_batch_counts_for_its_keys_in_the_turn_of_its_task() {
+    block_on(async {
+        let place = Place::default();
+        let store = place.open(config().with_yield_every(64)).await.expect("opens");
+        let mut session = store.session_named("input").expect("new");
+        let changes: Vec<_> = (0..100).map(|key| (key, Some(&b"a"[..]))).collect();
+        let large = batch(&changes);
+        let mut write = Box::pin(session.write_batch(&large, b"1").into_future());
+        assert!(futures::poll!(&mut write).is_pending(), "other tasks have a turn first");
+        write.await.expect("written");
+        drop(session);
         store.close().await.expect("closes");
     });
 }

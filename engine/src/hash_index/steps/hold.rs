@@ -7,11 +7,9 @@
 //!
 //! # Why no other task changes a held entry
 //! A writer, a copy and the driver change an entry by a CAS on a word that is not held. A sweep
-//! passes over held words. A creator claims free slots alone, and completes or frees tentative
-//! words alone. Such a creator may be late: steps have closed and opened the slot that it claimed,
-//! and the prefix has an entry there again. So no held word is tentative. A step freezes and moves
-//! any word of its bucket, so the holder has the lock of the steps: places of entries stay the same
-//! meanwhile.
+//! passes over held words. A creator claims free slots alone, and ends its own claims alone. A step
+//! freezes and moves any word of its bucket, so the holder has the lock of the steps: places of
+//! entries stay the same meanwhile.
 
 use super::Steps;
 use crate::base::address::Address;
@@ -41,6 +39,7 @@ struct HeldEntry<'i> {
     found: FoundEntry,
     slot: &'i AtomicU64,
     is_changed: bool,
+    is_removed: bool,
 }
 
 impl HashIndex {
@@ -100,7 +99,7 @@ impl HeldEntries<'_> {
                 slot.compare_exchange(word, held, Ordering::AcqRel, Ordering::Relaxed).is_ok()
             };
             if let Some(slot) = slot.filter(is_held) {
-                self.entries.push(HeldEntry { found, slot, is_changed: false });
+                self.entries.push(HeldEntry { found, slot, is_changed: false, is_removed: false });
                 return Ok(());
             }
             spin_loop();
@@ -145,19 +144,26 @@ impl HeldEntry<'_> {
 
 impl Drop for HeldEntries<'_> {
     fn drop(&mut self) {
-        // Those that remain were removed.
+        // Those that remain had no record, and have got one or were removed.
         self.entries.retain_mut(|entry| {
-            if entry.is_changed {
-                return false;
-            }
             let is_new = entry.found.address() == Address::UNSET;
-            let word = if is_new { HashBucketEntry::FREE } else { entry.found.observed };
-            let is_released = entry.release(word);
-            assert!(is_released || panicking(), "only its holder changes it");
+            if !entry.is_changed {
+                let word = if is_new { HashBucketEntry::FREE } else { entry.found.observed };
+                let is_released = entry.release(word);
+                assert!(is_released || panicking(), "only its holder changes it");
+                entry.is_removed = is_new;
+            }
             is_new
         });
         // A count may wake the driver, whose waker is code of the caller: not under the lock.
         self.steps = None;
-        self.entries.iter().for_each(|entry| self.index.count_removed(entry.found.hash));
+        for HeldEntry { found, is_removed, .. } in &self.entries {
+            if *is_removed {
+                self.index.count_removed(found.hash);
+            } else {
+                // Creators could not, while the steps were locked.
+                self.index.grow_if_full(self.index.bucket(found.hash));
+            }
+        }
     }
 }

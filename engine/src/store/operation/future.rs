@@ -231,7 +231,7 @@ impl<'a, T> Attempts<'a, T> {
         match self.progress {
             Progress::Fresh => {
                 self.progress = Progress::Begun;
-                if self.access.should_yield(1) {
+                if self.access.should_yield(operation.keys()) {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }

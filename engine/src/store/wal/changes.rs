@@ -66,9 +66,10 @@ impl LoggedChanges {
         self.position
     }
 
-    /// Returns the bytes of durable entries that were not looked at.
+    /// Returns the bytes of durable entries that were not looked at, or not shown to their end.
     pub(crate) fn lag(&self) -> u64 {
-        self.entries.lag()
+        let left = self.batch.as_ref().map_or(0, |batch| batch.left);
+        self.entries.lag() + left as u64
     }
 
     /// Returns the next change, by `show`; `None` after an error of the log.
@@ -88,7 +89,7 @@ impl LoggedChanges {
                     }
                     let shown = show(LoggedChange { table, key, change }, self.position);
                     batch.left = left;
-                    self.batch = Some(batch);
+                    self.batch = Some(batch).filter(|batch| batch.left > 0);
                     return Poll::Ready(Some(Ok(shown)));
                 }
             }

@@ -6,6 +6,7 @@ use crate::base::error::{Error, Result};
 use crate::codec::{Key, Value};
 use crate::hash_index::Refused;
 use crate::hybrid_log::NoRoom;
+use crate::statistics::Counter;
 use crate::store::context::OperationContext;
 use crate::store::operation::attempt::operation::Operation;
 use crate::store::operation::attempt::{Attempt, Blocked, Types};
@@ -43,7 +44,17 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Operation for WriteWhole<'_, K, V> {
     fn attempt(&mut self, core: TableRef<'_>, tools: OperationContext<'_>) -> Result<Attempt<()>> {
         let batch = self.batch.as_ref().as_ref().map_err(Error::clone)?;
         let session = tools.ledger.as_ref().expect("a batch is of a session");
-        make(core, batch, Some((session, self.offset)), &tools)
+        let made = make(core, batch, Some((session, self.offset)), &tools)?;
+        if let Attempt::Done(()) = made {
+            tools.counters.add(Counter::Upserts, batch.upserts);
+            tools.counters.add(Counter::Deletes, batch.count - batch.upserts);
+        }
+        Ok(made)
+    }
+
+    fn keys(&self) -> u32 {
+        let count = self.batch.as_ref().as_ref().map_or(1, |batch| batch.count);
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     fn key(&self) -> Result<Vec<u8>> {
@@ -114,7 +125,7 @@ fn make(
     };
     match changed {
         Ok(()) => {
-            records.count(batch, tools.counters);
+            records.count(core, batch.changes.len(), tools.counters);
             Ok(Attempt::Done(()))
         }
         Err(why) => why.blocked().map(Attempt::Blocked),

@@ -7,7 +7,7 @@ use crate::hash_index::HeldEntries;
 use crate::hybrid_log::{Claim, NoRoom, Room};
 use crate::record::RecordKind;
 use crate::statistics::{Counter, Counters};
-use crate::store::record::append::chain_to_keep;
+use crate::store::record::append::{chain_to_keep, note_removal};
 use crate::store::record::find::{RecordSource, find_in};
 use crate::store::table::TableRef;
 
@@ -116,15 +116,12 @@ impl<'b, 'g> Records<'b, 'g> {
         Ok(())
     }
 
-    /// Counts the changes of the batch, which have taken effect.
-    pub(super) fn count(&self, batch: &PreparedBatch<'_>, counters: &Counters) {
+    /// Counts what the batch has found and appended.
+    pub(super) fn count(&self, core: TableRef<'_>, changes: usize, counters: &Counters) {
         let new = || self.chains.iter().flat_map(|chain| &chain.new);
-        let values = new().filter(|new| new.record().content == RecordKind::Value).count();
-        let (records, changes) = (new().count(), batch.changes.len());
-        counters.add(Counter::Upserts, values as u64);
-        counters.add(Counter::Deletes, (changes - values) as u64);
-        counters.add(Counter::Removals, (records - values) as u64);
-        counters.add(Counter::Appends, records as u64);
+        let is_removal = |new: &&PreparedChange<'_>| new.record().content == RecordKind::Tombstone;
+        new().filter(is_removal).for_each(|_new| note_removal(core.store, counters));
+        counters.add(Counter::Appends, new().count() as u64);
         counters.add(Counter::AppendedBytes, self.room.map_or(0, Room::bytes));
         self.found.iter().for_each(|source| source.count(counters));
         counters.add(Counter::Absent, (changes - self.found.len()) as u64);

@@ -35,6 +35,8 @@ pub(in crate::store) struct PreparedBatch<'b> {
     pub(super) stripes: Vec<usize>,
     /// The number of operations, which counts replaced changes, too.
     pub(super) count: u64,
+    /// The number of those that are values.
+    pub(super) upserts: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +86,8 @@ impl<'b> PreparedBatch<'b> {
         };
         let mut changes: Vec<_> = BatchChanges::new(bytes).enumerate().map(hashed).collect();
         let count = changes.len();
+        let is_value = |new: &&PreparedChange<'_>| matches!(new.change, KeyChange::Put(..));
+        let upserts = changes.iter().filter(is_value).count() as u64;
         changes.sort_unstable_by_key(|change| {
             let HashedKey { bytes: key, hash } = change.key;
             (core.index.prefix_of(hash), hash.bits(), key, change.place)
@@ -95,7 +99,7 @@ impl<'b> PreparedBatch<'b> {
         let stripes = stripes_of(changes.iter().map(|change| change.key.hash));
         let bytes = if changes.len() == count { Cow::Borrowed(bytes) } else { in_order(&changes) };
         let groups = groups_of(core, &changes);
-        Self { changes, groups, bytes, stripes, count: count as u64 }
+        Self { changes, groups, bytes, stripes, count: count as u64, upserts }
     }
 
     /// Refuses a batch that is too large for one attempt.

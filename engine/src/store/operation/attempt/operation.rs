@@ -15,6 +15,12 @@ pub(crate) trait Operation {
     /// Whether it may change the store, so that its answer may wait until it is durable.
     const WRITES: bool = true;
 
+    /// Returns the number of keys that it counts for in the turn of its task.
+    #[inline(always)]
+    fn keys(&self) -> u32 {
+        1
+    }
+
     /// Tries to do the whole operation now.
     fn attempt(
         &mut self,
