@@ -41,7 +41,7 @@ mod linux {
     use crate::measure::{BARE, Job, Table};
     use crate::raw;
 
-    const DEPTHS: [usize; 3] = [1, 64, 128];
+    const DEPTHS: [usize; 5] = [1, 4, 16, 64, 128];
 
     pub(crate) fn main() -> io::Result<()> {
         let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -3,6 +3,8 @@
 
 pub(crate) mod config;
 #[cfg(target_os = "linux")]
+mod direct;
+#[cfg(target_os = "linux")]
 mod doorbell;
 pub(crate) mod engine;
 #[cfg(all(feature = "glommio", target_os = "linux"))]
@@ -29,6 +31,8 @@ pub(crate) struct Backend {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) table: SharedTable,
     pub(crate) blocking: Arc<Blocking>,
+    /// The engine of files that bypass the page cache, if they have one of their own.
+    direct: Option<Arc<dyn Engine>>,
     /// Whether a read may use the executor that issues it.
     on_executors: bool,
 }
@@ -46,9 +50,9 @@ impl Backend {
             return Ok(Self::new(threads(config)?, blocking));
         }
         match uring(config, detected, &blocking) {
-            Ok(engine) => {
+            Ok((engine, direct)) => {
                 let on_executors = choice == BackendChoice::Glommio;
-                Ok(Self { on_executors, ..Self::new(engine, blocking) })
+                Ok(Self { direct, on_executors, ..Self::new(engine, blocking) })
             }
             Err(error) if choice != BackendChoice::Uring && is_denial(&error) => {
                 tracing::info!(%error, "io_uring is not available; using threads");
@@ -64,12 +68,15 @@ impl Backend {
     }
 
     pub(crate) fn new(engine: Arc<dyn Engine>, blocking: Arc<Blocking>) -> Self {
-        Self { engine, table: OpTable::new(), blocking, on_executors: false }
+        Self { engine, table: OpTable::new(), blocking, direct: None, on_executors: false }
     }
 
     /// Returns the handle for a directory on `medium`. glommio is used only with direct I/O.
     pub(crate) fn on(&self, medium: Medium) -> Self {
         let mut backend = self.clone();
+        if let Some(direct) = self.direct.as_ref().filter(|_| medium.direct) {
+            backend.engine = Arc::clone(direct);
+        }
         if self.on_executors && medium.direct {
             backend.engine = glommio(backend.engine, &backend.blocking);
         }
@@ -86,30 +93,39 @@ pub(crate) fn check_built(choice: BackendChoice) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, message))
 }
 
+/// The engine of all files, and that of files that bypass the page cache.
+type Engines = (Arc<dyn Engine>, Option<Arc<dyn Engine>>);
+
+/// The most reads that callers give to the kernel by themselves.
+#[cfg(target_os = "linux")]
+const DIRECT_READS: u32 = 32;
+
 fn threads(config: &IoConfig) -> io::Result<Arc<dyn Engine>> {
     let limit = config.class_limit(config.threads);
     Ok(Arc::new(Threads::start(config.threads as usize, limit)?))
 }
 
 #[cfg(target_os = "linux")]
-fn uring(
-    config: &IoConfig,
-    detected: &Detected,
-    files: &Arc<Blocking>,
-) -> io::Result<Arc<dyn Engine>> {
-    let limits =
-        uring::Limits { depth: config.depth as usize, class: config.class_limit(config.depth) };
+fn uring(config: &IoConfig, detected: &Detected, files: &Arc<Blocking>) -> io::Result<Engines> {
+    // Together the two have at most as many operations in the kernel as the settings say.
+    let direct = DIRECT_READS.min(config.depth / 4);
+    let depth = config.depth - direct;
+    let limits = uring::Limits { depth: depth as usize, class: config.class_limit(depth) };
     let probe = detected.scratch.file.try_clone()?;
     let (block, files) = (detected.medium.block as usize, Arc::clone(files));
-    Ok(Arc::new(uring::Uring::start(limits, probe, block, files)?))
+    let ring = Arc::new(uring::Uring::start(limits, probe, block, files)?);
+    let direct: Option<Arc<dyn Engine>> = match direct::Direct::start(&ring, direct) {
+        Ok(direct) => Some(Arc::new(direct)),
+        Err(error) => {
+            tracing::debug!(%error, "all reads go through the ring");
+            None
+        }
+    };
+    Ok((ring, direct))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn uring(
-    _config: &IoConfig,
-    _detected: &Detected,
-    _files: &Arc<Blocking>,
-) -> io::Result<Arc<dyn Engine>> {
+fn uring(_config: &IoConfig, _detected: &Detected, _files: &Arc<Blocking>) -> io::Result<Engines> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -178,6 +178,12 @@ impl Operation {
         self.later.is_empty().then_some(&self.current)
     }
 
+    /// Returns the number of bytes of the next call.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn next_bytes(&self) -> usize {
+        self.current.len.min(MAX_CALL)
+    }
+
     /// Returns the next call.
     pub(crate) fn call(&mut self) -> Call<'_> {
         let file = &*self.current.file;

@@ -53,8 +53,9 @@ fn refuse_while_at_work(errno: i32, cause: &str) {
             assert!(error.to_string().contains(cause), "{error}");
         }
     }
-    // The driver may still be in the kernel at the first refusal: that call ends.
-    let _ = pollster::block_on(before.read_at(0, AlignedBuf::zeroed(PAGE))).result;
+    // The driver may still be in the kernel at the first refusal: that call ends. Reads may need no
+    // ring until it has failed.
+    let _ = pollster::block_on(before.write_at(0, page(7))).result;
     expect_failure(before.read_at(0, AlignedBuf::zeroed(PAGE)), cause);
     expect_failure(before.write_at(0, page(8)), cause);
     expect_failure(before.write_at(1 << 30, page(8)), cause);

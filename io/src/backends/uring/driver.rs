@@ -3,6 +3,7 @@
 use std::io;
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use crate::backends::engine::{Class, run_blocking};
@@ -19,6 +20,8 @@ pub(super) struct Driver {
     class_limit: usize,
     reads: usize,
     writes: usize,
+    /// The most reads of the last rounds: falls by an eighth each round.
+    recent_reads: usize,
     /// The operations that ended in this round. Kept to save the allocations.
     reaped: Reaped,
 }
@@ -34,7 +37,15 @@ impl Driver {
         let mut ring = Ring::new(limits.depth, shared.bell.try_clone()?, kernel)?;
         ring.prove(probe, block)?;
         let reaped = Reaped::default();
-        Ok(Self { ring, shared, class_limit: limits.class, reads: 0, writes: 0, reaped })
+        Ok(Self {
+            ring,
+            shared,
+            class_limit: limits.class,
+            reads: 0,
+            writes: 0,
+            recent_reads: 0,
+            reaped,
+        })
     }
 
     /// Works until every handle is gone and every operation is done.
@@ -70,6 +81,16 @@ impl Driver {
                 self.ring.start(operation);
             }
         }
+        self.note_reads();
+    }
+
+    /// Tells callers how many reads the ring has had lately. A round that ends all of them does not
+    /// make the ring idle, as long as as many follow.
+    fn note_reads(&mut self) {
+        let fallen = self.recent_reads - self.recent_reads.div_ceil(8);
+        self.recent_reads = fallen.max(self.reads);
+        // Relaxed: a caller that misses a change gives one read to the ring, or keeps one from it.
+        self.shared.recent_reads.store(self.recent_reads, Ordering::Relaxed);
     }
 
     /// Sleeps until an operation completes or the doorbell rings, unless there is work.
@@ -188,6 +209,23 @@ mod tests {
         driver.admit();
         assert_eq!((driver.reads, driver.writes), (6, 1));
         drop(completions);
+    }
+
+    /// Callers took turns between the ring and the kernel, and each batch was a small one.
+    #[test]
+    fn a_ring_that_ends_all_of_its_reads_at_once_is_not_idle() {
+        let (_directory, file) = scratch();
+        let Some(mut driver) = driver(&file) else {
+            return;
+        };
+        let recent = |driver: &mut Driver, reads| {
+            driver.reads = reads;
+            driver.note_reads();
+            driver.shared.recent_reads.load(Ordering::Relaxed)
+        };
+        assert_eq!(recent(&mut driver, 64), 64);
+        assert_eq!([0, 0, 60, 0].map(|reads| recent(&mut driver, reads)), [56, 49, 60, 52]);
+        assert_eq!((0..30).map(|_| recent(&mut driver, 0)).last(), Some(0));
     }
 
     #[test]

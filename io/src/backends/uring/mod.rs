@@ -95,6 +95,21 @@ impl Uring {
     }
 }
 
+impl Uring {
+    /// Returns whether the ring has had at most `reads` reads lately, no read waits, and the driver
+    /// has not failed.
+    pub(crate) fn is_idle(&self, reads: usize) -> bool {
+        // Relaxed: as in the driver.
+        let recent = self.shared.recent_reads.load(Ordering::Relaxed);
+        recent <= reads && self.shared.reads.is_empty() && !self.shared.is_dead()
+    }
+
+    /// Returns whether the driver is in this process, and not in the parent of a forked one.
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        self.shared.birthplace.check().is_ok()
+    }
+}
+
 impl Engine for Uring {
     fn submit(&self, operation: Operation) {
         match self.shared.birthplace.check() {

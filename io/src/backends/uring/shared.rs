@@ -2,10 +2,11 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 
+use crossbeam_utils::CachePadded;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::backends::doorbell::{Doorbell, Ring as RingBell};
@@ -31,6 +32,8 @@ pub(crate) struct Limits {
 pub(super) struct Shared {
     pub(super) reads: Queue,
     pub(super) writes: Queue,
+    /// The number of reads that the ring has had lately. The driver writes it.
+    pub(super) recent_reads: CachePadded<AtomicUsize>,
     pub(super) doorbell: Doorbell,
     /// The eventfd that the driver reads while it sleeps in the ring.
     pub(super) bell: OwnedFd,
@@ -52,6 +55,7 @@ impl Shared {
         Ok(Self {
             reads: Queue::new(depth),
             writes: Queue::new(depth),
+            recent_reads: CachePadded::default(),
             doorbell: Doorbell::new(),
             bell: eventfd(0, EventfdFlags::CLOEXEC)?,
             driver: OnceLock::new(),
