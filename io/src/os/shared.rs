@@ -23,10 +23,11 @@ use crate::os::directory::OsDirectory;
 /// flight.
 ///
 /// # Shared state
-/// * The driver thread of io_uring, or the pool of threads. `depth` and `threads` of the
-///   [`IoConfig`] hold for all directories together. Operations of one class (reads; writes and
-///   syncs) start in the order in which they came, whatever their device. So no device starves, and
-///   a burst of one device delays the others at most by its length.
+/// * The driver thread of io_uring, and a thread that wakes the tasks of small reads; or the pool
+///   of threads. `depth` and `threads` of the [`IoConfig`] hold for all directories together.
+///   Operations of one class (reads; writes and syncs) start in the order in which they came,
+///   whatever their device. So no device starves, and a burst of one device delays the others at
+///   most by its length.
 /// * At most four threads for blocking calls: opening, renaming, deleting, whole small files. Jobs
 ///   that a transfer waits for, such as the creation of a segment, come first, and one thread is
 ///   reserved for them. A hanging file system can occupy all four.

@@ -39,7 +39,7 @@ pub(crate) fn await_sleep_in(name: &str, call: libc::c_long) {
 /// Waits for the threads of a dropped backend, whose drop does not wait.
 pub(crate) fn await_no_threads() {
     #[cfg(target_os = "linux")]
-    for name in ["kvick-uring", "kvick-io", "kvick-files"] {
+    for name in ["kvick-uring", "kvick-reads", "kvick-io", "kvick-files"] {
         let mut looks = 0;
         while threads(name) > 0 {
             looks += 1;
