@@ -87,3 +87,37 @@ fn a_kernel_that_is_short_for_seconds_is_given_up() {
         refuse_while_at_work(libc::EAGAIN, "refused to work for seconds");
     });
 }
+
+/// Runs a device that is at work when the kernel begins to refuse a call that small reads need.
+fn refuse_small_reads(call: libc::c_long) {
+    let place = tempfile::tempdir().expect("a directory for scratch");
+    let io = SharedIo::new(IoConfig::default()).expect("the settings are sane");
+    let device = device(&io, place.path(), "store");
+    if let Err(error) = Refusal::of(call, libc::EPERM).install(libc::SECCOMP_FILTER_FLAG_TSYNC) {
+        return println!("skipped: no seccomp filters here: {error}");
+    }
+    for index in 0..100 {
+        let read = pollster::block_on(device.read_at(0, AlignedBuf::zeroed(PAGE)));
+        match read.into_buf() {
+            Ok(found) => assert_eq!(found[..], page(7)[..]),
+            // The thread that waits loses the reads in flight at its first refusal.
+            Err(error) if index < 10 => assert!(error.to_string().contains("permitted"), "{error}"),
+            Err(error) => panic!("the ring is there: {error}"),
+        }
+    }
+    pollster::block_on(device.sync()).result.expect("the ring is there");
+}
+
+#[test]
+fn reads_that_callers_may_not_submit_go_through_the_ring() {
+    alone("dying::reads_that_callers_may_not_submit_go_through_the_ring", || {
+        refuse_small_reads(libc::SYS_io_submit);
+    });
+}
+
+#[test]
+fn reads_go_through_the_ring_after_their_events_were_refused() {
+    alone("dying::reads_go_through_the_ring_after_their_events_were_refused", || {
+        refuse_small_reads(libc::SYS_io_getevents);
+    });
+}
