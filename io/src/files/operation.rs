@@ -25,7 +25,7 @@ use crate::files::segments::{Extent, Extents, past_the_end};
 ///
 /// A backend admits reads separately from writes and syncs. However many operations of one class
 /// wait, the other class proceeds. Within a class the order is first come, first served, across all
-/// devices.
+/// devices; small reads that callers submit by themselves have an order of their own.
 pub(crate) trait Engine: Send + Sync + Debug {
     fn submit(&self, operation: Operation);
 

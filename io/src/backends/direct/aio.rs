@@ -202,10 +202,12 @@ impl Context {
             table.free.clear();
             mem::take(&mut table.in_flight).into_iter().flatten().collect()
         };
-        tracing::error!(operations = lost.len(), "reads are lost, and their buffers never freed");
+        let operations = lost.len();
         for operation in lost {
             unharmed(|| operation.lose(cause));
         }
+        // At last: a subscriber is foreign code, whose panic would free the buffers.
+        tracing::error!(operations, "reads are lost, and their buffers never freed");
     }
 
     /// Hands a control block to the kernel.
@@ -219,7 +221,11 @@ impl Context {
         let taken = unsafe {
             libc::syscall(libc::SYS_io_submit, self.id, 1 as libc::c_long, blocks.as_mut_ptr())
         };
-        check(taken).map(|_| ())
+        match check(taken)? {
+            1 => Ok(()),
+            // There will be no event.
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 
     /// Sleeps until there is an event. Returns the number of events.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The refusals since the kernel last took a read.
 #[derive(Debug, Default)]
 pub(super) struct Caution {
-    // Relaxed everywhere: a lost change makes a pause longer or shorter by one read.
+    // Relaxed everywhere: a lost change makes a pause longer or shorter.
     row: AtomicU32,
     pause: AtomicU32,
 }

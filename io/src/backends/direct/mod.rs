@@ -50,6 +50,9 @@ const MAX_READ: usize = 64 << 10;
 /// The reads that the ring may have had lately while callers submit by themselves. With more, the
 /// ring gets all reads: it submits many of them with one system call.
 const RING_READS: usize = 4;
+/// The writes that the ring may have meanwhile. With more the queue of the disk may be full, and
+/// then the kernel may block a caller in spite of its request.
+const RING_WRITES: usize = 16;
 
 impl Direct {
     /// Starts the thread that waits for at most `depth` reads.
@@ -70,7 +73,7 @@ impl Direct {
     fn submit_here(&self, operation: Operation) -> Option<Operation> {
         let suits = operation.kind() == Kind::Read
             && operation.next_bytes() <= MAX_READ
-            && self.ring.is_idle(RING_READS)
+            && self.ring.is_idle([RING_READS, RING_WRITES])
             // Before the lock, which a thread that is not in this process may hold.
             && self.ring.is_of_this_process()
             && self.lane.caution.tries();
@@ -120,8 +123,10 @@ impl Lane {
     }
 }
 
+/// Returns whether a read would block. Some file systems and devices cannot say so, and refuse it.
 fn would_block(answer: &io::Result<usize>) -> bool {
-    answer.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    let kind = answer.as_ref().err().map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::WouldBlock | io::ErrorKind::Unsupported))
 }
 
 impl Engine for Direct {

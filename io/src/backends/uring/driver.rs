@@ -81,16 +81,17 @@ impl Driver {
                 self.ring.start(operation);
             }
         }
-        self.note_reads();
+        self.note_load();
     }
 
-    /// Tells callers how many reads the ring has had lately. A round that ends all of them does not
-    /// make the ring idle, as long as as many follow.
-    fn note_reads(&mut self) {
+    /// Tells callers how many writes the ring has, and how many reads it has had lately. A round
+    /// that ends all reads does not make the ring idle, as long as as many follow.
+    fn note_load(&mut self) {
         let fallen = self.recent_reads - self.recent_reads.div_ceil(8);
         self.recent_reads = fallen.max(self.reads);
         // Relaxed: a caller that misses a change gives one read to the ring, or keeps one from it.
-        self.shared.recent_reads.store(self.recent_reads, Ordering::Relaxed);
+        self.shared.load.recent_reads.store(self.recent_reads, Ordering::Relaxed);
+        self.shared.load.writes.store(self.writes, Ordering::Relaxed);
     }
 
     /// Sleeps until an operation completes or the doorbell rings, unless there is work.
@@ -220,12 +221,15 @@ mod tests {
         };
         let recent = |driver: &mut Driver, reads| {
             driver.reads = reads;
-            driver.note_reads();
-            driver.shared.recent_reads.load(Ordering::Relaxed)
+            driver.note_load();
+            driver.shared.load.recent_reads.load(Ordering::Relaxed)
         };
         assert_eq!(recent(&mut driver, 64), 64);
         assert_eq!([0, 0, 60, 0].map(|reads| recent(&mut driver, reads)), [56, 49, 60, 52]);
         assert_eq!((0..30).map(|_| recent(&mut driver, 0)).last(), Some(0));
+        driver.writes = 17;
+        driver.note_load();
+        assert_eq!(driver.shared.load.writes.load(Ordering::Relaxed), 17);
     }
 
     #[test]

@@ -96,12 +96,16 @@ impl Uring {
 }
 
 impl Uring {
-    /// Returns whether the ring has had at most `reads` reads lately, no read waits, and the driver
-    /// has not failed.
-    pub(crate) fn is_idle(&self, reads: usize) -> bool {
+    /// Returns whether the ring has had at most `reads` reads lately and has at most `writes`
+    /// writes and syncs, nothing waits for it, and the driver has not failed.
+    pub(crate) fn is_idle(&self, [reads, writes]: [usize; 2]) -> bool {
+        let Shared { load, .. } = &*self.shared;
         // Relaxed: as in the driver.
-        let recent = self.shared.recent_reads.load(Ordering::Relaxed);
-        recent <= reads && self.shared.reads.is_empty() && !self.shared.is_dead()
+        load.recent_reads.load(Ordering::Relaxed) <= reads
+            && load.writes.load(Ordering::Relaxed) <= writes
+            && self.shared.reads.is_empty()
+            && self.shared.writes.is_empty()
+            && !self.shared.is_dead()
     }
 
     /// Returns whether the driver is in this process, and not in the parent of a forked one.

@@ -249,14 +249,15 @@ impl Ring {
     /// freed, and the futures get the cause.
     #[cold]
     fn lose(&mut self, cause: &str) {
-        tracing::error!(
-            operations = self.count,
-            "io_uring failed, and its buffers are never freed"
-        );
         mem::forget(mem::replace(&mut self.bell_buf, AlignedBuf::zeroed(8)));
         for operation in mem::take(&mut self.in_flight).into_iter().flatten() {
             unharmed(|| operation.lose(&format!("{FAILED}: {cause}")));
         }
+        // At last: a subscriber is foreign code, whose panic would free the buffers.
+        tracing::error!(
+            operations = self.count,
+            "io_uring failed, and its buffers are never freed"
+        );
     }
 }
 

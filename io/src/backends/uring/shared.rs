@@ -32,8 +32,7 @@ pub(crate) struct Limits {
 pub(super) struct Shared {
     pub(super) reads: Queue,
     pub(super) writes: Queue,
-    /// The number of reads that the ring has had lately. The driver writes it.
-    pub(super) recent_reads: CachePadded<AtomicUsize>,
+    pub(super) load: CachePadded<Load>,
     pub(super) doorbell: Doorbell,
     /// The eventfd that the driver reads while it sleeps in the ring.
     pub(super) bell: OwnedFd,
@@ -50,12 +49,21 @@ pub(super) struct Shared {
     pub(super) failure: OnceLock<String>,
 }
 
+/// The operations in the ring. The driver writes it in each round.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    /// The number of reads that the ring has had lately.
+    pub(super) recent_reads: AtomicUsize,
+    /// The number of writes and syncs.
+    pub(super) writes: AtomicUsize,
+}
+
 impl Shared {
     pub(super) fn new(depth: usize, files: Arc<Blocking>) -> io::Result<Self> {
         Ok(Self {
             reads: Queue::new(depth),
             writes: Queue::new(depth),
-            recent_reads: CachePadded::default(),
+            load: CachePadded::default(),
             doorbell: Doorbell::new(),
             bell: eventfd(0, EventfdFlags::CLOEXEC)?,
             driver: OnceLock::new(),
