@@ -10,10 +10,13 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use benches::clock::{Stopwatch, spawn};
 use benches::keys::key_of;
+use benches::load::{Load, load};
 use benches::payload::Payload;
+use benches::runtimes::{Executor, RuntimeKind};
 use benches::scratch::Scratch;
 use benches::sequential::Plain;
 use benches::timeline::median;
@@ -22,7 +25,7 @@ use futures::StreamExt as _;
 use hdrhistogram::Histogram;
 use kvick::config::{ByteSize, DurableBy};
 use kvick::feed::Start;
-use kvick::runtime::block_on;
+use kvick::runtime::{Handle, block_on};
 use kvick::{Config, FasterKv};
 
 type Store = FasterKv<u64, [u8]>;
@@ -32,6 +35,8 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const VALUE: usize = 100;
 /// Writes until the writer beside a backup looks whether it is over.
 const STRETCH: u64 = 256;
+/// The writer beside a backup runs alone for so long, before and after it.
+const ALONE: Duration = Duration::from_secs(1);
 /// The writer beside a feed makes this many durable changes.
 const CHANGES: u64 = 2000;
 
@@ -58,17 +63,11 @@ struct Options {
 
 fn main() -> Outcome<()> {
     let options = Options::parse();
-    for _ in 0..options.runs {
-        let scratch = Scratch::new(&options.path, "walbench")?;
-        reopening(&options, scratch.path())?;
-    }
-    for _ in 0..options.runs {
-        let scratch = Scratch::new(&options.path, "walbench")?;
-        feed(&options, scratch.path())?;
-    }
-    for _ in 0..options.runs {
-        let scratch = Scratch::new(&options.path, "walbench")?;
-        backup(&options, scratch.path())?;
+    for measure in [reopening, feed, backup] {
+        for _ in 0..options.runs {
+            let scratch = Scratch::new(&options.path, "walbench")?;
+            measure(&options, scratch.path())?;
+        }
     }
     Ok(())
 }
@@ -159,7 +158,8 @@ fn feed(options: &Options, path: &Path) -> Outcome<()> {
 /// Backs a store up, idle and beside a writer, and compares it with a plain copy.
 fn backup(options: &Options, path: &Path) -> Outcome<()> {
     let store = block_on(Store::open(path.join("store"), config(options)))?;
-    block_on(write(&store, options.records, (0, options.records)))?;
+    let executor = Executor { kind: RuntimeKind::Builtin, threads: 1 };
+    load(&store, executor, Load { records: options.records, value_bytes: VALUE })?;
     block_on(async { store.checkpoint().await })?;
     let take = |name: &str| -> Outcome<(f64, f64)> {
         let started = Stopwatch::start();
@@ -186,11 +186,10 @@ fn backup(options: &Options, path: &Path) -> Outcome<()> {
         })
     });
     let mut rates = Vec::new();
+    let runtime = Handle::background()?;
     let alone = |rates: &mut Vec<f64>| {
         let (started, before) = (Stopwatch::start(), done.load(Ordering::Relaxed));
-        while started.elapsed().as_secs_f64() < 1.0 {
-            std::thread::yield_now();
-        }
+        block_on(runtime.sleep(ALONE));
         let written = done.load(Ordering::Relaxed) - before;
         rates.push(written as f64 / started.elapsed().as_secs_f64());
     };
