@@ -9,8 +9,8 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use kvick::config::ByteSize;
-use kvick::session::WriteBatch;
 use kvick::{Config, FasterKv};
+use tests::batches::batch_of;
 use tests::simulated::{Site, World, seeds, two_pages};
 
 const VALUE: [u8; 200] = [7; 200];
@@ -95,11 +95,8 @@ fn removals_of_batches_empty_a_store() {
             let mut session = store.session_named("input").expect("new");
             let keys: Vec<u64> = (0..KEYS).collect();
             for some in keys.chunks(50) {
-                let mut batch = WriteBatch::<u64, [u8]>::new();
-                for key in some {
-                    batch.delete(key).expect("a number");
-                }
-                session.write_batch(&batch, &[]).await.expect("a sound disk");
+                let removals: Vec<_> = some.iter().map(|key| (*key, None::<Vec<u8>>)).collect();
+                session.write_batch(&batch_of(&removals), &[]).await.expect("a sound disk");
             }
             drop(session);
             store

@@ -17,8 +17,8 @@ use futures::future::join_all;
 use kvick::config::{ByteSize, DurableBy};
 use kvick::io::sim::{Random, SimDisk};
 use kvick::runtime::Simulation;
-use kvick::session::WriteBatch;
 use kvick::{Config, ErrorKind, FasterKv, Session};
+use tests::batches::batch_of;
 use tests::crash::{Image, Shared, Snapshots};
 use tests::simulated::{Site, World, seeds, two_pages};
 
@@ -88,17 +88,6 @@ fn changes(seed: u64, session: u64, number: u64) -> Vec<(u64, Option<Vec<u8>>)> 
     }
     all.push((1000 + number % SHARED, Some([number, session].map(u64::to_le_bytes).concat())));
     all
-}
-
-fn batch_of(changes: &[(u64, Option<Vec<u8>>)]) -> WriteBatch<u64, [u8]> {
-    let mut batch = WriteBatch::<u64, [u8]>::new();
-    for (key, value) in changes {
-        match value {
-            Some(value) => batch.upsert(key, value).expect("bytes"),
-            None => batch.delete(key).expect("a number"),
-        };
-    }
-    batch
 }
 
 async fn write(session: &mut Session<u64, [u8]>, mode: Mode, seed: u64, which: [u64; 2]) {

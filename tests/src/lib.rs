@@ -3,6 +3,7 @@
 //! * [`samples`]: keys and values of several types, drawn from a seed.
 //! * [`model`]: random operations on a store and on a `BTreeMap`, which must agree.
 //! * [`configs`]: the matrix of page sizes, memory, backends and runtimes.
+//! * [`batches`]: batches of changes that are recovered whole.
 //! * [`budgets`]: changes of the memory of an open store, within its bounds.
 //! * [`history`]: a check that the results which several threads saw of a key can be explained.
 //! * [`interrupted`]: a directory whose writer works just before an operation of a reader.
@@ -31,6 +32,7 @@
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 pub mod allocations;
 pub mod anew;
+pub mod batches;
 pub mod budgets;
 pub mod configs;
 pub mod cramped;

@@ -146,17 +146,11 @@ impl HashIndex {
 
     /// Completes an entry that is claimed, or frees its slot. Returns `None` if it is not complete.
     pub(super) fn end_claim(word: &AtomicU64, tag: Tag, is_sound: bool) -> Option<HashBucketEntry> {
-        let tentative = HashBucketEntry::tentative(tag).raw();
-        if is_sound {
-            let entry = HashBucketEntry::new(tag, Address::UNSET);
-            // Release: only the claim precedes it; pairs with the Acquire of searches.
-            let before = word.swap(entry.raw(), Ordering::Release);
-            assert_eq!(before, tentative, "only its creator ends a claim");
-            return Some(entry);
-        }
-        let before = word.swap(HashBucketEntry::FREE.raw(), Ordering::Release);
-        assert_eq!(before, tentative, "only its creator ends a claim");
-        None
+        let complete = is_sound.then(|| HashBucketEntry::new(tag, Address::UNSET));
+        // Release: only the claim precedes it; pairs with the Acquire of searches.
+        let before = word.swap(complete.unwrap_or(HashBucketEntry::FREE).raw(), Ordering::Release);
+        assert_eq!(before, HashBucketEntry::tentative(tag).raw(), "only its creator ends a claim");
+        complete
     }
 
     /// Searches the bucket for a complete entry, else for a free slot, else for its end.

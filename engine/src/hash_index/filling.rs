@@ -2,8 +2,8 @@
 
 use super::entry::HashBucketEntry;
 use super::line::{LINE_WORDS, Line, Link};
-use super::steps::Steps;
-use super::{BUCKET_LINES, HashIndex, wait_a_moment};
+use super::steps::{Steps, wait_a_moment};
+use super::{BUCKET_LINES, HashIndex};
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::io;
 

@@ -17,8 +17,9 @@
 //! split moves an entry that was copied, the image has it twice; the higher address is the newer
 //! one. Entries that lead to no record yet are left out.
 
+use super::HashIndex;
 use super::entry::HashBucketEntry;
-use super::{HashIndex, wait_a_moment};
+use super::steps::wait_a_moment;
 use crate::base::address::Address;
 use kvick_io::sync::atomic::Ordering;
 use std::io;

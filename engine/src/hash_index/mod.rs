@@ -32,8 +32,8 @@
 //! # Invariants
 //! 1. At most one complete entry per prefix, ever ([`create`]).
 //! 2. A tentative entry is written by its creator alone; searches skip it, and steps wait for it.
-//! 3. A slot changes only by a CAS on the whole word, except by a step in a frozen bucket. Of a
-//!    held entry only its holder changes the word (`steps/hold.rs`).
+//! 3. A slot changes only by a CAS on the whole word, except by a step in a frozen bucket and at
+//!    the end of a claim. Of a held entry only its holder changes the word (`steps/hold.rs`).
 //! 4. A search that finds an entry may return it without another look. A search that finds none
 //!    checks that no step has moved entries meanwhile (`find_anywhere`).
 //! 5. A line that was taken out of its bucket is used again only after a drain: a search may still
@@ -74,18 +74,14 @@ use event_listener::Event;
 use extent::{CurrentExtent, Extent};
 use kvick_io::sync::Mutex;
 use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use kvick_io::sync::hint::spin_loop;
-use kvick_io::sync::thread;
 use line::{LINE_WORDS, Line, Link};
 use load::Load;
 use overflow::OverflowLines;
 use std::io;
-use steps::Steps;
+use steps::{Steps, wait_a_moment};
 
 /// The lines of a bucket.
 const BUCKET_LINES: usize = 2;
-/// The looks at a bucket in which a step works, before the thread lets others run.
-const SPINS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 256 };
 /// The bytes of the smallest table with huge pages. In a smaller one a huge page that is used in
 /// part would be much.
 const HUGE_FROM: u64 = 64 << 20;
@@ -248,9 +244,8 @@ impl HashIndex {
 
     /// Returns whether an entry is as it was found, and neither a task nor a step holds it.
     #[inline(always)]
-    pub(crate) fn is_unchanged(&self, FoundEntry { hash, observed }: FoundEntry) -> bool {
-        let slot = self.line(self.bucket(hash), self.tag(hash).line()).slot_of(observed);
-        slot.or_else(|| self.slot_further(hash, observed)).is_some()
+    pub(crate) fn is_unchanged(&self, entry: FoundEntry) -> bool {
+        self.slot_of(entry).is_some()
     }
 
     /// Makes `address` the newest record of an entry, if nothing has changed since it was found.
@@ -311,11 +306,10 @@ impl HashIndex {
     }
 
     #[inline(always)]
-    fn try_replace(&self, FoundEntry { hash, observed }: FoundEntry, new: HashBucketEntry) -> bool {
-        let slot = self.line(self.bucket(hash), self.tag(hash).line()).slot_of(observed);
-        slot.or_else(|| self.slot_further(hash, observed)).is_some_and(|word| {
+    fn try_replace(&self, entry: FoundEntry, new: HashBucketEntry) -> bool {
+        self.slot_of(entry).is_some_and(|word| {
             // Release: publishes the record; pairs with the Acquire of searches.
-            let (observed, new) = (observed.raw(), new.raw());
+            let (observed, new) = (entry.observed.raw(), new.raw());
             word.compare_exchange(observed, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         })
     }
@@ -332,6 +326,13 @@ impl HashIndex {
                 return Ok(());
             }
         }
+    }
+
+    /// Returns the slot of an entry, unless that has changed since it was found.
+    #[inline(always)]
+    fn slot_of(&self, FoundEntry { hash, observed }: FoundEntry) -> Option<&AtomicU64> {
+        let slot = self.line(self.bucket(hash), self.tag(hash).line()).slot_of(observed);
+        slot.or_else(|| self.slot_further(hash, observed))
     }
 
     #[inline(never)]
@@ -469,17 +470,6 @@ fn reserve(sizes: IndexSizes, huge_pages: bool) -> io::Result<(WordMemory, u64)>
             Err(error) if limit == sizes.buckets => return Err(error),
             Err(_) => limit = (limit / 2).max(sizes.buckets),
         }
-    }
-}
-
-/// Waits a moment for a step or a creator. If its thread was preempted, this thread gives the
-/// processor away.
-#[cold]
-fn wait_a_moment(tries: u32) {
-    if tries < SPINS {
-        spin_loop();
-    } else {
-        thread::yield_now();
     }
 }
 

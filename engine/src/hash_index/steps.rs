@@ -3,6 +3,11 @@
 pub(super) mod hold;
 
 use super::entry::HashBucketEntry;
+use kvick_io::sync::hint::spin_loop;
+use kvick_io::sync::thread;
+
+/// The looks at a bucket in which a step works, before the thread lets others run.
+const SPINS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 256 };
 
 /// The state of the task that makes a step.
 #[derive(Debug, Default)]
@@ -41,5 +46,16 @@ impl Steps {
         let done = work(&mut room, self);
         self.room = room;
         done
+    }
+}
+
+/// Waits a moment for a step or a creator. If its thread was preempted, this thread gives the
+/// processor away.
+#[cold]
+pub(super) fn wait_a_moment(tries: u32) {
+    if tries < SPINS {
+        spin_loop();
+    } else {
+        thread::yield_now();
     }
 }

@@ -209,8 +209,7 @@ impl HybridLog {
         (record, claim): (NewRecord<'_>, Claim),
         guard: &'g Guard<'_>,
     ) -> Result<(Address, RecordRef<'g>), NoRoom> {
-        let extents = layout.extents(record.key.len(), record.value.len());
-        let room = Room::new(layout.record_bytes(extents) as u64, claim);
+        let room = Room::new(record.bytes(layout) as u64, claim);
         let address = self.allocator().allocate(room, |_rest| {}, guard)?;
         Ok((address, self.write((address, previous), (table, layout), record, guard)))
     }

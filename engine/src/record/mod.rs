@@ -45,6 +45,14 @@ pub(crate) struct NewRecord<'b> {
     pub(crate) expiry: ExpiryWord,
 }
 
+impl NewRecord<'_> {
+    /// Returns the bytes that the record takes in a table with this layout.
+    #[inline(always)]
+    pub(crate) fn bytes(&self, layout: Layout) -> usize {
+        layout.record_bytes(layout.extents(self.key.len(), self.value.len()))
+    }
+}
+
 /// The copy of a value, with the state and the expiry that belong to it.
 pub(crate) struct ShortValue<'b> {
     pub(crate) bytes: &'b [u8],

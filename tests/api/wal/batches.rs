@@ -10,17 +10,7 @@ use kvick::session::WriteBatch;
 use kvick::{Config, Database, Error, ErrorKind, FasterKv, Session};
 use std::future::IntoFuture;
 use std::sync::Arc;
-
-fn batch(changes: &[(u64, Option<&[u8]>)]) -> WriteBatch<u64, [u8]> {
-    let mut batch = WriteBatch::<u64, [u8]>::new();
-    for (key, value) in changes {
-        match value {
-            Some(value) => batch.upsert(key, value).expect("bytes"),
-            None => batch.delete(key).expect("a number"),
-        };
-    }
-    batch
-}
+use tests::batches::batch_of;
 
 /// Of several changes of a key the last one counts. Each takes a number.
 #[test]
@@ -40,7 +30,7 @@ fn a_durable_batch_comes_back_with_its_offset() {
             (4, None),
             (4, Some(b"four")),
         ];
-        session.write_batch(&batch(&changes), b"17").await.expect("durable");
+        session.write_batch(&batch_of(&changes), b"17").await.expect("durable");
         assert_eq!((session.serial(), session.offset().expect("set").serial), (7, 7));
         drop((session, store));
         let store = place.open(config()).await.expect("opens");
@@ -64,10 +54,10 @@ fn a_batch_works_without_a_log() {
         let without = config().with_durability(DurableBy::Checkpoint);
         let store = place.open(without.clone()).await.expect("opens");
         let mut session = store.session_named("input").expect("new");
-        session.write_batch(&batch(&[(1, Some(b"one"))]), b"1").await.expect("written");
+        session.write_batch(&batch_of(&[(1, Some(b"one"))]), b"1").await.expect("written");
         store.checkpoint().await.expect("taken");
-        session.write_batch(&batch(&[(1, Some(b"two"))]), b"2").await.expect("written");
-        let two = batch(&[(1, Some(b"three"))]);
+        session.write_batch(&batch_of(&[(1, Some(b"two"))]), b"2").await.expect("written");
+        let two = batch_of(&[(1, Some(b"three"))]);
         let refused = session.write_batch(&two, b"3").durable().await.expect_err("without a log");
         assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{refused}");
         assert_eq!(session.offset().expect("set").bytes, b"2", "nothing was written");
@@ -93,9 +83,9 @@ fn a_feed_has_its_place_before_a_batch_until_the_last_change() {
         let mut changes = store.changes(Start::Oldest).expect("it has a log");
         // The first change of key 2 is replaced. The removal of an absent key is a change, too.
         let three = [(1, Some(&b"a"[..])), (2, Some(b"b")), (2, None), (3, Some(b"c"))];
-        session.write_batch(&batch(&three), b"1").await.expect("written");
-        session.write_batch(&batch(&[]), b"2").await.expect("written");
-        session.write_batch(&batch(&[(4, Some(b"d"))]), b"3").await.expect("written");
+        session.write_batch(&batch_of(&three), b"1").await.expect("written");
+        session.write_batch(&batch_of::<&[u8]>(&[]), b"2").await.expect("written");
+        session.write_batch(&batch_of(&[(4, Some(b"d"))]), b"3").await.expect("written");
         session.sync().await.expect("durable");
         let before = changes.token();
         for key in 1..=2 {
@@ -111,7 +101,7 @@ fn a_feed_has_its_place_before_a_batch_until_the_last_change() {
         let mut after = store.changes(changes.token()).expect("kept");
         assert_eq!(after.next().await.expect("more").expect("sound").key, 4);
         let last = [(5, Some(&b"e"[..])), (6, Some(b"f")), (7, Some(b"g"))];
-        session.write_batch(&batch(&last), b"4").await.expect("written");
+        session.write_batch(&batch_of(&last), b"4").await.expect("written");
         session.sync().await.expect("durable");
         let mut keys = Vec::new();
         while changes.lag() > 0 {
@@ -132,7 +122,7 @@ fn operations_of_batches_are_counted_once() {
         let mut session = store.session_named("input").expect("new");
         let changes =
             [(1, Some(&b"a"[..])), (1, None), (1, Some(b"b")), (2, Some(b"c")), (3, None)];
-        session.write_batch(&batch(&changes), b"1").durable().await.expect("durable");
+        session.write_batch(&batch_of(&changes), b"1").durable().await.expect("durable");
         drop(session);
         let stats = store.stats().operations;
         assert_eq!((stats.upserts, stats.deletes), (3, 2));
@@ -152,7 +142,7 @@ fn a_batch_counts_for_its_keys_in_the_turn_of_its_task() {
         let store = place.open(config().with_yield_every(64)).await.expect("opens");
         let mut session = store.session_named("input").expect("new");
         let changes: Vec<_> = (0..100).map(|key| (key, Some(&b"a"[..]))).collect();
-        let large = batch(&changes);
+        let large = batch_of(&changes);
         let mut write = Box::pin(session.write_batch(&large, b"1").into_future());
         assert!(futures::poll!(&mut write).is_pending(), "other tasks have a turn first");
         write.await.expect("written");
@@ -235,10 +225,10 @@ fn a_batch_fits_in_the_write_ahead_log() {
         let mut session = store.session_named("input").expect("new");
         let value = vec![1; 30_000];
         let changes: Vec<_> = (0..4).map(|key| (key, Some(&value[..]))).collect();
-        let error = session.write_batch(&batch(&changes), b"1").await.expect_err("too large");
+        let error = session.write_batch(&batch_of(&changes), b"1").await.expect_err("too large");
         assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
         assert!(error.to_string().contains("larger `wal_memory`"), "{error}");
-        session.write_batch(&batch(&changes[..3]), b"1").await.expect("it fits");
+        session.write_batch(&batch_of(&changes[..3]), b"1").await.expect("it fits");
         drop(session);
         store.close().await.expect("closes");
     });
@@ -308,8 +298,8 @@ fn a_batch_of_another_table_has_the_offset_of_the_session() {
         let first = database.table::<u64, [u8]>("first").await.expect("new");
         let second = database.table::<u64, [u8]>("second").await.expect("new");
         let mut session = first.session_named("input").expect("new");
-        session.write_batch(&batch(&[(1, Some(b"one"))]), b"1").await.expect("written");
-        let other = batch(&[(1, Some(b"two"))]);
+        session.write_batch(&batch_of(&[(1, Some(b"one"))]), b"1").await.expect("written");
+        let other = batch_of(&[(1, Some(b"two"))]);
         let mut on_second = session.on(&second).expect("the same store");
         on_second.write_batch(&other, b"2").durable().await.expect("durable");
         assert_eq!(session.offset().expect("set").bytes, b"2");

@@ -116,8 +116,8 @@ mod tests {
             2 => HashBucketEntry::tentative(tag),
             3 => HashBucketEntry::new(tag, Address::UNSET),
             4 => entry.frozen(),
-            6 => HashBucketEntry::new(tag, Address::UNSET).held(),
             5 => HashBucketEntry::from_raw(Link::new(random.below(1 << 22), units >> 5).0),
+            6 => HashBucketEntry::new(tag, Address::UNSET).held(),
             _ => entry,
         }
     }

@@ -39,7 +39,6 @@ struct HeldEntry<'i> {
     found: FoundEntry,
     slot: &'i AtomicU64,
     is_changed: bool,
-    is_removed: bool,
 }
 
 impl HashIndex {
@@ -90,7 +89,7 @@ impl HeldEntries<'_> {
     fn hold(&mut self, hash: KeyHash) -> Result<(), Refused> {
         for _ in 0..TRIES {
             let found = self.index.find_or_create(hash)?;
-            let slot = self.index.slot_further(hash, found.observed);
+            let slot = self.index.slot_of(found);
             let word = found.observed.raw();
             let is_held = |slot: &&AtomicU64| {
                 let held = found.observed.held().raw();
@@ -99,7 +98,7 @@ impl HeldEntries<'_> {
                 slot.compare_exchange(word, held, Ordering::AcqRel, Ordering::Relaxed).is_ok()
             };
             if let Some(slot) = slot.filter(is_held) {
-                self.entries.push(HeldEntry { found, slot, is_changed: false, is_removed: false });
+                self.entries.push(HeldEntry { found, slot, is_changed: false });
                 return Ok(());
             }
             spin_loop();
@@ -121,6 +120,7 @@ impl HeldEntries<'_> {
             "addresses go up: {address:?}"
         );
         let changed = entry.found.moved_to(address);
+        entry.is_changed = true;
         assert!(entry.release(changed.observed), "only its holder changes it");
         changed
     }
@@ -128,7 +128,7 @@ impl HeldEntries<'_> {
 
 impl HeldEntry<'_> {
     /// Sets the word of the entry. Returns false if another task has changed it.
-    fn release(&mut self, word: HashBucketEntry) -> bool {
+    fn release(&self, word: HashBucketEntry) -> bool {
         let held = self.found.observed.held();
         // Release: publishes the records; pairs with the Acquire of searches.
         let swap = self.slot.compare_exchange(
@@ -137,7 +137,6 @@ impl HeldEntry<'_> {
             Ordering::Release,
             Ordering::Relaxed,
         );
-        self.is_changed = true;
         swap.is_ok()
     }
 }
@@ -145,24 +144,23 @@ impl HeldEntry<'_> {
 impl Drop for HeldEntries<'_> {
     fn drop(&mut self) {
         // Those that remain had no record, and have got one or were removed.
-        self.entries.retain_mut(|entry| {
+        self.entries.retain(|entry| {
             let is_new = entry.found.address() == Address::UNSET;
             if !entry.is_changed {
                 let word = if is_new { HashBucketEntry::FREE } else { entry.found.observed };
                 let is_released = entry.release(word);
                 assert!(is_released || panicking(), "only its holder changes it");
-                entry.is_removed = is_new;
             }
             is_new
         });
         // A count may wake the driver, whose waker is code of the caller: not under the lock.
         self.steps = None;
-        for HeldEntry { found, is_removed, .. } in &self.entries {
-            if *is_removed {
-                self.index.count_removed(found.hash);
-            } else {
+        for HeldEntry { found, is_changed, .. } in &self.entries {
+            if *is_changed {
                 // Creators could not, while the steps were locked.
                 self.index.grow_if_full(self.index.bucket(found.hash));
+            } else {
+                self.index.count_removed(found.hash);
             }
         }
     }

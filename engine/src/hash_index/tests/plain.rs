@@ -6,6 +6,7 @@ use crate::base::hash::KeyHasher;
 use crate::base::wait::wait_until;
 use crate::config::index_sizes::{ENTRY_BYTES, TAG_BITS};
 use futures::FutureExt;
+use kvick_io::sync::hint::spin_loop;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::pin::pin;

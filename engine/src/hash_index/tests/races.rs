@@ -57,12 +57,18 @@ fn step(index: &HashIndex, step: Step) {
     made.expect("memory");
 }
 
+/// Runs work on another thread.
+fn aside<T: 'static>(
+    index: &Arc<HashIndex>,
+    work: impl FnOnce(&HashIndex) -> T + 'static,
+) -> thread::JoinHandle<T> {
+    let index = Arc::clone(index);
+    thread::spawn(move || work(&index))
+}
+
 /// Runs `own` on an index while it takes steps in a thread of its own.
 fn beside(index: &Arc<HashIndex>, made: &'static [Step], own: impl FnOnce(&HashIndex)) {
-    let stepping = {
-        let index = Arc::clone(index);
-        thread::spawn(move || made.iter().for_each(|made| step(&index, *made)))
-    };
+    let stepping = aside(index, |index| made.iter().for_each(|made| step(index, *made)));
     own(index);
     stepping.join().expect("no panic");
 }
@@ -184,10 +190,7 @@ fn made(index: &HashIndex, hash: KeyHash) -> usize {
 fn loom_one_entry_per_prefix() {
     check(|| {
         let index = Arc::new(index(1, 1));
-        let other = {
-            let index = Arc::clone(&index);
-            thread::spawn(move || made(&index, LOW))
-        };
+        let other = aside(&index, |index| made(index, LOW));
         let own = made(&index, LOW);
         assert_eq!(own, other.join().expect("no panic"), "two entries of one prefix");
     });
@@ -198,13 +201,10 @@ fn loom_one_entry_per_prefix() {
 fn loom_an_entry_is_given_up_beside_a_creator() {
     check(|| {
         let index = Arc::new(index(1, 1));
-        let other = {
-            let index = Arc::clone(&index);
-            thread::spawn(move || {
-                let entry = index.find_or_create(LOW);
-                entry.is_ok_and(|entry| index.try_update(entry, FIRST))
-            })
-        };
+        let other = aside(&index, |index| {
+            let entry = index.find_or_create(LOW);
+            entry.is_ok_and(|entry| index.try_update(entry, FIRST))
+        });
         if let Ok(entry) = index.find_or_create(LOW)
             && entry.address() == Address::UNSET
         {
@@ -224,13 +224,10 @@ fn loom_one_update_wins() {
         let index = Arc::new(index(1, 1));
         let entry = index.find_or_create(LOW).expect("memory");
         assert_eq!(entry.address(), Address::UNSET);
-        let other = {
-            let index = Arc::clone(&index);
-            thread::spawn(move || {
-                let entry = index.find(LOW).expect("made before");
-                (entry.address(), index.try_update(entry, SECOND))
-            })
-        };
+        let other = aside(&index, |index| {
+            let entry = index.find(LOW).expect("made before");
+            (entry.address(), index.try_update(entry, SECOND))
+        });
         let own = index.try_update(entry, FIRST);
         let (seen, other) = other.join().expect("no panic");
         assert!(own || other, "one task wins");
@@ -288,13 +285,10 @@ fn loom_entries_that_a_step_may_move_are_not_held() {
 fn loom_entries_are_held_beside_an_update() {
     check(|| {
         let index = index_of(false, &[LOW, HIGH]);
-        let other = {
-            let index = Arc::clone(&index);
-            thread::spawn(move || {
-                let entry = index.find(HIGH).expect("there");
-                (entry.address(), index.try_update(entry, SECOND))
-            })
-        };
+        let other = aside(&index, |index| {
+            let entry = index.find(HIGH).expect("there");
+            (entry.address(), index.try_update(entry, SECOND))
+        });
         let is_changed = change_held(&index, &index);
         let (seen, is_updated) = other.join().expect("no panic");
         let found = index.find(HIGH).expect("there").address();
@@ -311,13 +305,10 @@ fn loom_a_missing_entry_is_held_beside_a_creator() {
     for changes in [true, false] {
         check(move || {
             let index = Arc::new(index(1, 1));
-            let other = {
-                let index = Arc::clone(&index);
-                thread::spawn(move || {
-                    let entry = index.find_or_create(LOW);
-                    entry.is_ok_and(|entry| index.try_update(entry, FIRST))
-                })
-            };
+            let other = aside(&index, |index| {
+                let entry = index.find_or_create(LOW);
+                entry.is_ok_and(|entry| index.try_update(entry, FIRST))
+            });
             let mut is_changed = false;
             if let Ok(mut held) = index.hold([LOW].into_iter()) {
                 if changes {
@@ -347,13 +338,10 @@ fn loom_a_step_waits_for_a_claim() {
             let tag = index.tag(LOW);
             let slot = &index.line(0, tag.line()).entries()[0];
             slot.store(HashBucketEntry::tentative(tag).raw(), Ordering::Relaxed);
-            let holder = {
-                let index = Arc::clone(&index);
-                thread::spawn(move || {
-                    step(&index, Step::Tidy);
-                    index.hold([LOW].into_iter()).map(|mut held| held.change(0, THIRD)).is_ok()
-                })
-            };
+            let holder = aside(&index, |index| {
+                step(index, Step::Tidy);
+                index.hold([LOW].into_iter()).map(|mut held| held.change(0, THIRD)).is_ok()
+            });
             if HashIndex::end_claim(slot, tag, is_sound).is_some() {
                 index.load.count(0, 1);
             }

@@ -78,8 +78,7 @@ pub(in crate::store) fn append_in(
     match link_record(core.store, table, (entry, previous), (record, claim), guard) {
         Ok(address) => {
             counters.add(Counter::Appends, 1);
-            let extents = layout.extents(record.key.len(), record.value.len());
-            counters.add(Counter::AppendedBytes, layout.record_bytes(extents) as u64);
+            counters.add(Counter::AppendedBytes, record.bytes(layout) as u64);
             if record.content == RecordKind::Tombstone {
                 note_removal(core.store, counters);
                 if previous == Address::NONE {
@@ -130,8 +129,7 @@ pub(in crate::store) fn lacking_room(
     layout: Layout,
     record: &NewRecord<'_>,
 ) -> Option<Room> {
-    let extents = layout.extents(record.key.len(), record.value.len());
-    lacking_bytes(core, layout.record_bytes(extents), claim_of(record))
+    lacking_bytes(core, record.bytes(layout), claim_of(record))
 }
 
 /// As [`lacking_room`], for a record of this number of bytes.

@@ -57,6 +57,8 @@ pub struct Offset {
 pub(crate) const LONGEST_NAME: usize = 128;
 /// The longest offset, in bytes.
 pub(crate) const LONGEST_OFFSET: usize = 256;
+/// The seeds of the halves of the identity of a named session. Files have these identities.
+const NAME_SEEDS: [u64; 2] = [0x6b76_6963_6b00_0002, 0x6b76_6963_6b00_0003];
 
 /// Checks the length of an offset.
 ///
@@ -69,8 +71,6 @@ pub(in crate::store) fn check_offset(bytes: &[u8]) -> Result<()> {
     }
     Ok(())
 }
-/// The seeds of the halves of the identity of a named session. Files have these identities.
-const NAME_SEEDS: [u64; 2] = [0x6b76_6963_6b00_0002, 0x6b76_6963_6b00_0003];
 
 /// Returns whether the session has done nothing yet.
 fn is_none(version: &u64) -> bool {

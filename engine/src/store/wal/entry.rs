@@ -114,25 +114,19 @@ impl<'e> WalEntry<'e> {
             Self::Session { id, point, begins } => {
                 let flags = HAS_SESSION | if *begins { BEGINS } else { 0 };
                 bytes.extend([SESSION, 0, flags, 0, 0, 0, 0, 0]);
-                let excluded = point.excluded.ranges().map(|range| [*range.start(), *range.end()]);
-                encode_progress(bytes, *id, point.until, excluded);
-                encode_name(bytes, point.name.as_deref().unwrap_or_default());
-                if let Some(Offset { bytes: offset, serial, count }) = &point.offset {
-                    bytes.extend(serial.to_le_bytes());
-                    bytes.extend(count.to_le_bytes());
-                    bytes.extend_from_slice(offset);
+                encode_state(bytes, *id, point);
+                if let Some(offset) = &point.offset {
+                    encode_numbers(bytes, offset);
+                    bytes.extend_from_slice(&offset.bytes);
                 }
             }
             Self::Batch { table, id, point, begins, changes } => {
                 let flags = HAS_SESSION | if *begins { BEGINS } else { 0 };
                 bytes.extend([BATCH, table.raw(), flags, 0]);
                 bytes.extend(length_of(changes));
-                let excluded = point.excluded.ranges().map(|range| [*range.start(), *range.end()]);
-                encode_progress(bytes, *id, point.until, excluded);
-                encode_name(bytes, point.name.as_deref().unwrap_or_default());
+                encode_state(bytes, *id, point);
                 let offset = point.offset.as_ref().expect("a batch has an offset");
-                bytes.extend(offset.serial.to_le_bytes());
-                bytes.extend(offset.count.to_le_bytes());
+                encode_numbers(bytes, offset);
                 bytes.extend(length_of(&offset.bytes));
                 bytes.extend_from_slice(&offset.bytes);
                 bytes.extend_from_slice(changes);
@@ -181,6 +175,19 @@ fn length_of(bytes: &[u8]) -> [u8; 4] {
 fn encode_name(bytes: &mut Vec<u8>, name: &str) {
     bytes.extend(length_of(name.as_bytes()));
     bytes.extend_from_slice(name.as_bytes());
+}
+
+/// Appends a session and its commit point, without the offset.
+fn encode_state(bytes: &mut Vec<u8>, id: SessionId, point: &CommitPoint) {
+    let excluded = point.excluded.ranges().map(|range| [*range.start(), *range.end()]);
+    encode_progress(bytes, id, point.until, excluded);
+    encode_name(bytes, point.name.as_deref().unwrap_or_default());
+}
+
+/// Appends the numbers of an offset.
+fn encode_numbers(bytes: &mut Vec<u8>, offset: &Offset) {
+    bytes.extend(offset.serial.to_le_bytes());
+    bytes.extend(offset.count.to_le_bytes());
 }
 
 fn encode_progress(
@@ -237,17 +244,20 @@ impl<'e> Rest<'e> {
         std::str::from_utf8(self.take(length)?).ok().map(str::to_owned)
     }
 
-    fn session(mut self, progress: SessionProgress, begins: bool) -> Option<WalEntry<'e>> {
+    /// Returns the session of a commit point, and that, without the offset.
+    fn state(&mut self, progress: SessionProgress) -> Option<(SessionId, CommitPoint)> {
         let SessionProgress { id, serial: until, excluded, .. } = progress;
         let excluded = Serials::try_from(excluded).ok()?;
         let name = Some(self.name()?).filter(|name| !name.is_empty());
-        let offset = if self.0.is_empty() {
-            None
-        } else {
+        Some((id, CommitPoint { until, excluded, version: 0, name, offset: None }))
+    }
+
+    fn session(mut self, progress: SessionProgress, begins: bool) -> Option<WalEntry<'e>> {
+        let (id, mut point) = self.state(progress)?;
+        if !self.0.is_empty() {
             let (serial, count) = (self.number()?, self.number()?);
-            Some(Offset { bytes: self.0.to_vec(), serial, count })
-        };
-        let point = CommitPoint { until, excluded, version: 0, name, offset };
+            point.offset = Some(Offset { bytes: self.0.to_vec(), serial, count });
+        }
         point.is_sound().then_some(WalEntry::Session { id, point, begins })
     }
 
@@ -257,13 +267,10 @@ impl<'e> Rest<'e> {
         progress: SessionProgress,
         begins: bool,
     ) -> Option<WalEntry<'e>> {
-        let SessionProgress { id, serial: until, excluded, .. } = progress;
-        let excluded = Serials::try_from(excluded).ok()?;
-        let name = Some(self.name()?).filter(|name| !name.is_empty());
+        let (id, mut point) = self.state(progress)?;
         let (serial, count, bytes) = (self.number()?, self.number()?, self.length()?);
         let bytes = self.take(bytes)?.to_vec();
-        let offset = Some(Offset { bytes, serial, count });
-        let point = CommitPoint { until, excluded, version: 0, name, offset };
+        point.offset = Some(Offset { bytes, serial, count });
         let mut changes = BatchChanges::new(self.0);
         changes.by_ref().for_each(drop);
         let is_sound = self.0.len() == length && changes.rest().is_empty() && point.is_sound();

@@ -98,7 +98,7 @@ mod loom_tests {
             });
             drop(stripes.lock(ONE));
             drop(stripes.lock(ZERO));
-            threads.map(|thread| thread.join().expect("no panic"));
+            threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
         });
     }
 

@@ -69,13 +69,7 @@ impl WriteAheadLog {
         let mut stripe = self.stripes.lock(hash);
         let buffer = stripe.buffer();
         entry.encode(buffer);
-        let space = self.log.inner.appender.reserve(buffer.len(), guard)?;
-        weak_spot::pause();
-        let changed = change();
-        if took_effect(&changed) {
-            space.fill(buffer);
-        }
-        Ok(changed)
+        self.log_under(buffer, guard, (change, took_effect))
     }
 
     /// Makes all changes of a batch, and writes its entry. The caller has locked its keys.
@@ -88,12 +82,23 @@ impl WriteAheadLog {
         guard: &Guard<'_>,
         change: impl FnOnce() -> Result<T, E>,
     ) -> Result<Result<T, E>, NotAppended> {
-        let bytes = entry.to_bytes();
-        let space = self.log.inner.appender.reserve(bytes.len(), guard)?;
+        self.log_under(&entry.to_bytes(), guard, (change, Result::is_ok))
+    }
+
+    /// Takes space for an entry, makes its change, and writes the entry if that took effect. The
+    /// stripes of its keys are locked.
+    #[inline(always)]
+    fn log_under<T>(
+        &self,
+        entry: &[u8],
+        guard: &Guard<'_>,
+        (change, took_effect): (impl FnOnce() -> T, impl FnOnce(&T) -> bool),
+    ) -> Result<T, NotAppended> {
+        let space = self.log.inner.appender.reserve(entry.len(), guard)?;
         weak_spot::pause();
         let changed = change();
-        if changed.is_ok() {
-            space.fill(&bytes);
+        if took_effect(&changed) {
+            space.fill(entry);
         }
         Ok(changed)
     }

@@ -5,7 +5,6 @@ use crate::base::address::Address;
 use crate::epoch::Guard;
 use crate::hash_index::HeldEntries;
 use crate::hybrid_log::{Claim, NoRoom, Room};
-use crate::record::RecordKind;
 use crate::statistics::{Counter, Counters};
 use crate::store::record::append::{chain_to_keep, note_removal};
 use crate::store::record::find::{RecordSource, find_in};
@@ -44,15 +43,14 @@ impl<'b, 'g> Records<'b, 'g> {
             let mut new = Vec::with_capacity(group.changes.len());
             for change in &batch.changes[group.changes.clone()] {
                 let source = find_in(core, layout, (newest, change.key.bytes), guard);
-                let record = change.record();
-                if record.content == RecordKind::Value {
+                if change.is_value() {
                     claim = Claim::Value;
                 } else if is_absent(&source) {
                     found.push(source);
                     continue;
                 }
                 found.push(source);
-                bytes += layout.record_bytes(layout.extents(record.key.len(), record.value.len()));
+                bytes += change.record().bytes(layout);
                 new.push(*change);
             }
             let previous = match new.first() {
@@ -94,18 +92,15 @@ impl<'b, 'g> Records<'b, 'g> {
                 let record = change.record();
                 core.log.write((next, newest), table, record, guard);
                 newest = next;
-                let extents = layout.extents(record.key.len(), record.value.len());
-                next = Address::new(next.raw() + layout.record_bytes(extents) as u64);
+                next = Address::new(next.raw() + record.bytes(layout) as u64);
             }
             if newest == chain.previous {
                 continue;
             }
             let entry = held.change(place, newest);
-            let is_removed = |only: &PreparedChange<'_>| {
-                only.record().content == RecordKind::Tombstone && chain.previous == Address::NONE
-            };
             if let [only] = &chain.new[..]
-                && is_removed(only)
+                && !only.is_value()
+                && chain.previous == Address::NONE
             {
                 dead.push(entry);
             }
@@ -119,8 +114,7 @@ impl<'b, 'g> Records<'b, 'g> {
     /// Counts what the batch has found and appended.
     pub(super) fn count(&self, core: TableRef<'_>, changes: usize, counters: &Counters) {
         let new = || self.chains.iter().flat_map(|chain| &chain.new);
-        let is_removal = |new: &&PreparedChange<'_>| new.record().content == RecordKind::Tombstone;
-        new().filter(is_removal).for_each(|_new| note_removal(core.store, counters));
+        new().filter(|new| !new.is_value()).for_each(|_new| note_removal(core.store, counters));
         counters.add(Counter::Appends, new().count() as u64);
         counters.add(Counter::AppendedBytes, self.room.map_or(0, Room::bytes));
         self.found.iter().for_each(|source| source.count(counters));

@@ -65,15 +65,18 @@ impl<'b> PreparedBatch<'b> {
         core: TableRef<'_>,
         bytes: &'b [u8],
     ) -> Result<Self> {
-        for (key, change) in BatchChanges::new(bytes) {
-            hashed::<K>(core, key)?;
-            let KeyChange::Put(value, _) = change else { continue };
-            check_value::<V>(core, value)?;
-            if is_too_long(core, core.table.layout, key, value) {
-                return Err(too_long(core, value.len()));
+        let checked = |(place, (key, change))| {
+            let hashed = hashed::<K>(core, key)?;
+            if let KeyChange::Put(value, _) = change {
+                check_value::<V>(core, value)?;
+                if is_too_long(core, core.table.layout, key, value) {
+                    return Err(too_long(core, value.len()));
+                }
             }
-        }
-        let batch = Self::new(core, bytes);
+            Ok(PreparedChange { key: hashed, change, place })
+        };
+        let changes: Result<_> = BatchChanges::new(bytes).enumerate().map(checked).collect();
+        let batch = Self::of(core, bytes, changes?);
         batch.check(core)?;
         Ok(batch)
     }
@@ -84,10 +87,13 @@ impl<'b> PreparedBatch<'b> {
             let key = HashedKey { bytes: key, hash: core.table.hasher.hash(key) };
             PreparedChange { key, change, place }
         };
-        let mut changes: Vec<_> = BatchChanges::new(bytes).enumerate().map(hashed).collect();
+        Self::of(core, bytes, BatchChanges::new(bytes).enumerate().map(hashed).collect())
+    }
+
+    /// Returns the batch of these changes, which are in `bytes`.
+    fn of(core: TableRef<'_>, bytes: &'b [u8], mut changes: Vec<PreparedChange<'b>>) -> Self {
         let count = changes.len();
-        let is_value = |new: &&PreparedChange<'_>| matches!(new.change, KeyChange::Put(..));
-        let upserts = changes.iter().filter(is_value).count() as u64;
+        let upserts = changes.iter().filter(|new| new.is_value()).count() as u64;
         changes.sort_unstable_by_key(|change| {
             let HashedKey { bytes: key, hash } = change.key;
             (core.index.prefix_of(hash), hash.bits(), key, change.place)
@@ -110,10 +116,7 @@ impl<'b> PreparedBatch<'b> {
             return Err(Error::invalid(format!("{what}; write several batches")));
         }
         let layout = core.table.layout;
-        let records = self.changes.iter().map(PreparedChange::record);
-        let needed: usize = records
-            .map(|new| layout.record_bytes(layout.extents(new.key.len(), new.value.len())))
-            .sum();
+        let needed: usize = self.changes.iter().map(|new| new.record().bytes(layout)).sum();
         let most = most_bytes(core.log.file().units().page_capacity());
         if needed as u64 > most {
             return Err(Error::invalid(format!(
@@ -135,6 +138,11 @@ impl<'b> PreparedBatch<'b> {
 }
 
 impl<'b> PreparedChange<'b> {
+    /// Returns whether it is a new value, and no removal.
+    pub(super) fn is_value(&self) -> bool {
+        matches!(self.change, KeyChange::Put(..))
+    }
+
     /// Returns the record that the change may append.
     pub(super) fn record(&self) -> NewRecord<'b> {
         let (key, expiry) = (self.key.bytes, ExpiryWord::NEVER);
@@ -155,8 +163,8 @@ fn in_order<'b>(changes: &[PreparedChange<'b>]) -> Cow<'b, [u8]> {
     let (mut changes, mut bytes) = (changes.to_vec(), Vec::new());
     changes.sort_unstable_by_key(|change| change.place);
     for change in &changes {
-        let NewRecord { key, value, content, .. } = change.record();
-        append_change(&mut bytes, key, (content == RecordKind::Value).then_some(value));
+        let NewRecord { key, value, .. } = change.record();
+        append_change(&mut bytes, key, change.is_value().then_some(value));
     }
     Cow::Owned(bytes)
 }
@@ -167,8 +175,7 @@ fn groups_of(core: TableRef<'_>, changes: &[PreparedChange<'_>]) -> Vec<Group> {
     let groups = changes.chunk_by(|one, next| prefix(one) == prefix(next)).map(|group| {
         let start = end;
         end += group.len();
-        let is_value = |change: &PreparedChange<'_>| matches!(change.change, KeyChange::Put(..));
-        let (hash, has_value) = (group[0].key.hash, group.iter().any(is_value));
+        let (hash, has_value) = (group[0].key.hash, group.iter().any(PreparedChange::is_value));
         Group { hash, changes: start..end, has_value }
     });
     groups.collect()

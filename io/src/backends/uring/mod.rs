@@ -93,9 +93,7 @@ impl Uring {
             .map_err(|_| io::Error::other("the io_uring thread panicked; use threads"))??;
         Ok(Self { shared })
     }
-}
 
-impl Uring {
     /// Returns whether the ring has had at most `reads` reads lately and has at most `writes`
     /// writes and syncs, nothing waits for it, and the driver has not failed.
     pub(crate) fn is_idle(&self, [reads, writes]: [usize; 2]) -> bool {

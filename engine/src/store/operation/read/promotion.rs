@@ -65,9 +65,7 @@ pub(super) fn promote<K: Key + ?Sized, V: Value + ?Sized>(
     let copied = link_copy(core.store, table, (entry, chain), record, guard);
     if let Copied::Tried(Link::Linked) = copied {
         counters.add(Counter::Promotions, 1);
-        let extents = core.table.layout.extents(key.len(), value.len());
-        let bytes = core.table.layout.record_bytes(extents);
-        counters.add(Counter::AppendedBytes, bytes as u64);
+        counters.add(Counter::AppendedBytes, record.bytes(core.table.layout) as u64);
     }
 }
 
