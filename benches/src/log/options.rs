@@ -59,7 +59,7 @@ pub struct Options {
     #[arg(long, default_value = "none")]
     pub commit: CommitPolicy,
     /// Maximum number of concurrent commits.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 1)]
     pub in_flight: u32,
     /// Number of tasks that read from the begin and follow the log.
     #[arg(long, default_value_t = 0)]

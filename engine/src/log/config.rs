@@ -68,7 +68,8 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit_bytes: Option<ByteSize>,
     /// The largest number of commits in flight at once, 1 to 64. Requests that arrive in the
-    /// meantime share the next commit. Default 2.
+    /// meantime share the next commit. More than one makes smaller commits: it pays only on devices
+    /// that do several syncs at a time in the time of one. Default 1.
     pub commits_in_flight: u32,
 
     // Files and I/O.
@@ -107,7 +108,7 @@ impl Default for Config {
             memory: ByteSize::mib(64),
             commit_every: None,
             commit_bytes: None,
-            commits_in_flight: 2,
+            commits_in_flight: 1,
             backend: Backend::Auto,
             direct: true,
             depth: 256,
