@@ -205,7 +205,7 @@ impl Geometry {
         check_commits(config.commit_every, config.commit_bytes)?;
         let io = (memory / IO_PART).clamp(IO_BYTES[0], IO_BYTES[1]);
         let asked = page_bytes.or(config.page_size.map(ByteSize::bytes));
-        let part = ((memory - io) / DEFAULT_PAGES).clamp(PAGES[0], DEFAULT_PAGE_MAX);
+        let part = (memory / DEFAULT_PAGES).clamp(PAGES[0], DEFAULT_PAGE_MAX);
         let page_bytes = asked.unwrap_or(1 << part.ilog2());
         within("page_size", page_bytes, PAGES)?;
         if !page_bytes.is_power_of_two() {
