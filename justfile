@@ -137,6 +137,10 @@ memorybench *args:
 walbench *args:
     cargo run --release -p benches --bin walbench -- {{args}}
 
+# Many sessions, tables and waiting tasks: just manybench --path /tmp
+manybench *args:
+    cargo run --release -p benches --bin manybench -- {{args}}
+
 # The log under load: just logbench --entry 1024 --against memcpy,write --runs 3
 logbench *args:
     cargo run --release -p benches --bin logbench -- {{args}}
