@@ -1,7 +1,8 @@
 //! Writers at full speed within a budget: rounds of compaction slow them down, and do not stop
 //! them.
 //!
-//! Negative control, made by hand: without the pace the longest wait is longer than a mean round.
+//! Negative controls, made by hand: without the pace the longest wait is longer than a mean round;
+//! it is longer than a third of it if kept pages count as free, or shorter rounds at once.
 
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ fn no_writer_stands_still_for_a_round() {
             }
             let rounds = u32::try_from(store.stats().space.rounds - rounds).expect("few");
             let round = (last - begun) / rounds;
-            assert!(longest < round / 2, "{longest:?}; a round in {round:?}, {rounds} rounds");
+            assert!(longest < round / 3, "{longest:?}; a round in {round:?}, {rounds} rounds");
             store.close().await.expect("closes");
         });
     });

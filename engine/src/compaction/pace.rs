@@ -8,7 +8,9 @@
 //! is what rounds free when `x` is a half. Below that, space grows; above it, it shrinks.
 //!
 //! What a round frees counts little by little, over its usual time. So the rate is about the same
-//! at its start and at its end.
+//! at its start and at its end. If fewer pages are left than are kept, it counts only beyond
+//! them. Rounds vary in length, and a slow one after quick ones would stop writers. So a longer
+//! time counts as usual at once, and shorter ones little by little.
 //!
 //! # Invariants
 //! 1. The rate counts only while a round or its checkpoint is in progress: these end without any
@@ -35,6 +37,8 @@ const FIRST: u128 = 16;
 const KEPT: [u64; 2] = [3, 4];
 /// The rate is at least that with this part of the pages left.
 const LEAST_PART: u128 = 9;
+/// The part of the difference by which a shorter round changes the usual time.
+const SHORTER: u32 = 8;
 /// The credit of a page.
 const PAGE: u128 = 1 << 32;
 
@@ -135,11 +139,14 @@ impl Pace {
             }
             Some(Usual { copied, freed, took }) => {
                 // The files of a round go at its end, so copies and values take these pages first.
+                // If fewer are left, what the round frees counts only beyond them.
                 let kept = (copied + freed).min(space.due / KEPT[1] * KEPT[0]);
                 let (freed, round) = (u128::from(freed), took.max(LOOK).as_nanos());
-                let [left, due] =
-                    [left, space.due].map(|pages| u128::from(pages.saturating_sub(kept)) * round);
-                let left = (left + freed * since(start).min(round)).max(due / LEAST_PART);
+                let [left, due, kept] =
+                    [left, space.due, kept].map(|pages| u128::from(pages) * round);
+                let due = due - kept;
+                let left = left + freed * since(start).min(round);
+                let left = left.saturating_sub(kept).max(due / LEAST_PART);
                 let used = due.saturating_sub(left).max(1);
                 PAGE * since(before) * freed / round * left / used
             }
@@ -156,7 +163,7 @@ impl Usual {
         Self {
             copied: self.copied.midpoint(made.copied),
             freed: self.freed.midpoint(made.freed),
-            took: (self.took + made.took) / 2,
+            took: made.took.max((self.took * (SHORTER - 1) + made.took) / SHORTER),
         }
     }
 }
