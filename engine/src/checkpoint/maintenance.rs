@@ -56,6 +56,7 @@ pub(crate) async fn maintain(checkpoints: Arc<Checkpoints>, ending: Arc<Ending>)
         checkpoints.core().drive_memory(),
         checkpoints.core().drive_index(checkpoints.handle()),
         checkpoints.core().drive_scans(checkpoints.handle()),
+        checkpoints.core().drive_superseded(),
         checkpoints.drive(),
         checkpoints.announce_life(),
         checkpoints.wake_feeds(),

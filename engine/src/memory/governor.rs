@@ -17,8 +17,8 @@
 //! The read cache takes memory as it fills, up to a limit that is an eighth of the budget by
 //! default, and never more than the frames have above their floor.
 //!
-//! Compaction and scans gather records, to look them up on the device together. Their memory comes
-//! from the frames, too, and goes back to them.
+//! Compaction and scans gather records, to look them up on the device together, and compaction
+//! notes which ones are superseded. This memory comes from the frames, too, and goes back to them.
 //!
 //! The index grows at the expense of the frames, down to their *floor*: an eighth of the budget, or
 //! the least number of frames. It has one entry for each prefix at most, and the number of prefixes
@@ -51,6 +51,8 @@ pub(crate) struct MemoryParts {
     pub(crate) read_cache: u64,
     /// Records that are gathered to be looked up on the device together.
     pub(crate) gathered: u64,
+    /// Newer records of records on the device.
+    pub(crate) superseded: u64,
 }
 
 /// The shares that follow from the parts.
@@ -86,6 +88,9 @@ const GATHERED_PARTS: [u64; 2] = [8, 64];
 const GATHERED_MOST: u64 = 32 << 20;
 /// The bytes of gathered records that a task gets in any case, if these are less than its part.
 const GATHERED_LEAST: u64 = 1 << 20;
+
+/// The part of the budget for what is known of superseded records.
+const SUPERSEDED_PART: u64 = 4;
 
 /// The part of the budget that the read cache may take by default.
 const READ_CACHE_PART: u64 = 8;
@@ -210,6 +215,23 @@ impl MemoryGovernor {
         Gathered { governor: self, bytes }
     }
 
+    /// Returns the limit of what may be known of superseded records: their part, unless the frames
+    /// need it for their floor.
+    pub(crate) fn superseded_limit(&self) -> u64 {
+        let parts = self.parts();
+        // As if nothing was noted, which may be more than the frames have by now.
+        let frames = self.frame_bytes(&MemoryParts { superseded: 0, ..*parts });
+        let above_floor = frames.saturating_sub(self.floor_of_frames(parts.budget));
+        (parts.budget / SUPERSEDED_PART).min(above_floor)
+    }
+
+    /// Notes the memory of what is known of superseded records, as a fact.
+    pub(crate) fn note_superseded(&self, superseded: u64) {
+        let parts = self.parts();
+        let wanted = MemoryParts { superseded, ..*parts };
+        self.replace(parts, wanted);
+    }
+
     /// Sets another budget.
     ///
     /// # Errors
@@ -284,7 +306,8 @@ impl MemoryGovernor {
 
     /// Returns the limit of the read cache: its share, unless the frames need it for their floor.
     fn read_cache_limit(&self, parts: &MemoryParts) -> u64 {
-        let floor = self.floor_of_frames(parts.budget).saturating_add(parts.gathered);
+        let lent = parts.gathered + parts.superseded;
+        let floor = self.floor_of_frames(parts.budget).saturating_add(lent);
         let above_floor = self.rest(parts).saturating_sub(floor);
         self.read_cache_share_of(parts).min(above_floor)
     }
@@ -296,10 +319,11 @@ impl MemoryGovernor {
     }
 
     /// Returns the bytes that the other parts leave to the frames: the floor, or more, without what
-    /// is gathered.
+    /// is gathered or superseded.
     fn frame_bytes(&self, parts: &MemoryParts) -> u64 {
         let rest = self.rest(parts).saturating_sub(parts.read_cache);
-        rest.max(least_page_share(parts.budget)).saturating_sub(parts.gathered)
+        let lent = parts.gathered + parts.superseded;
+        rest.max(least_page_share(parts.budget)).saturating_sub(lent)
     }
 
     fn floor_of_frames(&self, budget: u64) -> u64 {
@@ -345,128 +369,4 @@ impl MemoryGovernor {
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
-mod tests {
-    use super::*;
-    use crate::base::error::ErrorKind;
-
-    const PAGE: u64 = 64 << 10;
-
-    fn governor() -> MemoryGovernor {
-        MemoryGovernor::new([ByteSize::mib(8), ByteSize::mib(16)], PAGE, [2, 256], None)
-    }
-
-    /// Asserts that the parts fit in the budget.
-    fn check(governor: &MemoryGovernor) {
-        let (parts, shares) = (governor.present(), governor.shares());
-        let frames = u64::from(shares.frames) * PAGE;
-        let others = parts.sessions + parts.read_cache + shares.buffers as u64;
-        let sum = parts.index + others + frames;
-        assert!(sum <= parts.budget, "{parts:?} {shares:?}");
-        assert!(frames + PAGE >= least_page_share(parts.budget), "{parts:?} {shares:?}");
-    }
-
-    #[test]
-    fn the_index_takes_from_the_frames_down_to_their_floor() {
-        let governor = governor();
-        let first = governor.shares();
-        let read_cache = 1 << 20;
-        assert_eq!(first, MemoryShares { frames: 120, buffers: 512 << 10, read_cache });
-        // 8 MiB without the buffers and without an eighth.
-        let most = (8 << 20) / 16 * 13;
-        for index in (0..=most).step_by(64 << 10) {
-            governor.note_index(index);
-            check(&governor);
-        }
-        assert_eq!((governor.shares().frames, governor.shares().read_cache), (16, 0));
-        governor.note_index(0);
-        assert_eq!(governor.shares(), first);
-    }
-
-    #[test]
-    fn facts_leave_the_frames_their_floor() {
-        let governor = governor();
-        governor.note_sessions(1 << 20);
-        assert_eq!(governor.shares().frames, 104);
-        governor.note_index(1 << 30);
-        assert_eq!(governor.shares().frames, 16);
-    }
-
-    #[test]
-    fn the_read_cache_takes_what_it_has_and_leaves_the_frames_their_floor() {
-        let governor = governor();
-        let first = governor.shares();
-        governor.note_read_cache(first.read_cache);
-        check(&governor);
-        assert_eq!(governor.shares().frames, first.frames - 16);
-        // 1.5 MiB above the floor, then half of one.
-        for (index, limit) in [(5 << 20, 1 << 20), (6 << 20, 512 << 10)] {
-            governor.note_index(index);
-            assert_eq!(governor.shares().read_cache, limit);
-            governor.note_read_cache(limit);
-            check(&governor);
-        }
-        let budgets = [ByteSize::mib(8), ByteSize::mib(16)];
-        for (set, limit) in [(0, 0), (64 << 20, (8 << 20) / 16 * 13)] {
-            let set = Some(ByteSize::new(set));
-            let governor = MemoryGovernor::new(budgets, PAGE, [2, 256], set);
-            assert_eq!(governor.shares().read_cache, limit);
-        }
-    }
-
-    #[test]
-    fn waits_beyond_their_share_take_from_the_frames() {
-        let governor = governor();
-        let first = governor.shares();
-        let mut waiting: Vec<_> = (0..256).map(|_| governor.waiting()).collect();
-        assert_eq!(governor.present().waits, 512 << 10);
-        assert_eq!(governor.shares(), first, "the share for I/O is enough for them");
-        waiting.extend((0..512).map(|_| governor.waiting()));
-        assert_eq!(governor.shares().frames, first.frames - 16);
-        let floor = governor.floor();
-        drop(waiting);
-        assert_eq!(governor.shares().frames, first.frames - 16, "until they are noted again");
-        governor.note_waits();
-        assert_eq!((governor.shares(), governor.floor()), (first, floor), "they come and go");
-    }
-
-    #[test]
-    fn gathered_records_take_from_the_frames_down_to_their_floor() {
-        let governor = governor();
-        let first = governor.shares();
-        let gathered = [governor.gather(), governor.gather()];
-        assert_eq!(gathered.each_ref().map(Gathered::bytes), [1 << 20, 128 << 10]);
-        assert_eq!(governor.shares().frames, first.frames - 18);
-        let floor = governor.floor();
-        drop(gathered);
-        governor.note_index(6 << 20);
-        let last = governor.gather();
-        assert_eq!((last.bytes(), governor.shares().frames), (512 << 10, 16));
-        let least = governor.gather();
-        assert_eq!((least.bytes(), governor.shares().frames), (128 << 10, 14));
-        governor.note_index(0);
-        drop((last, least));
-        assert_eq!((governor.shares(), governor.floor()), (first, floor), "they come and go");
-    }
-
-    #[test]
-    fn a_budget_moves_between_the_floor_and_what_was_reserved() {
-        let governor = governor();
-        governor.note_index(1 << 20);
-        let floor = governor.floor();
-        let refusal = |budget: u64| {
-            let error = governor.set_budget(ByteSize::new(budget)).expect_err("out of bounds");
-            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-            error.to_string()
-        };
-        let text = refusal(floor - 1);
-        for part in ["index 1MiB", "sessions 0B", "I/O buffers", "at least 128KiB, for pages"] {
-            assert!(text.contains(part), "{text}");
-        }
-        assert!(refusal((16 << 20) + 1).contains("at most 16MiB"));
-        assert_eq!(governor.shares().frames, 104, "a refusal changes nothing");
-        for budget in [floor, 16 << 20, 8 << 20] {
-            governor.set_budget(ByteSize::new(budget)).expect("within the bounds");
-            check(&governor);
-        }
-    }
-}
+mod tests;

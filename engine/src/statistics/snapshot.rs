@@ -146,8 +146,8 @@ pub struct MemoryBytes {
     /// Sessions, and seats for operations on handles.
     pub sessions: u64,
     /// Operations that wait for the device, with their buffers, an estimate, which take the share
-    /// of the buffers first; and records that compaction has gathered, to look them up on the
-    /// device together.
+    /// of the buffers first; records that compaction has gathered, to look them up on the device
+    /// together; and what it knows of newer records, in a store that compacts by itself.
     pub waits: u64,
     /// The limit of all of this together: [`Config::memory`](crate::Config::memory), or the memory
     /// that [`set_memory`](crate::FasterKv::set_memory) has set since.

@@ -1,6 +1,6 @@
 //! The state that all operations of a store share, in terms of bytes.
 
-use super::compaction::RemovalWatch;
+use super::compaction::{RemovalWatch, Superseded};
 use super::context::{ContextRegistry, ExecutionContext, OperationContext};
 use super::feed::LogReaders;
 use super::scan::ActiveScans;
@@ -53,6 +53,7 @@ pub(crate) struct StoreInner {
     pub(in crate::store) scans: ActiveScans,
     pub(in crate::store) readers: LogReaders,
     pub(crate) removals: RemovalWatch,
+    pub(in crate::store) superseded: Superseded,
     /// Seats for operations that do not run in a session.
     pub(in crate::store) pool: ContextPool<ExecutionContext>,
     registry: Arc<ContextRegistry>,
@@ -125,6 +126,7 @@ impl StoreInner {
             scans,
             readers,
             removals: RemovalWatch::default(),
+            superseded: Superseded::default(),
             pool,
             registry,
         }

@@ -20,6 +20,8 @@ impl StoreInner {
                     return Some(None);
                 }
                 self.note_memory();
+                let superseded = self.superseded.limit_to(self.governor.superseded_limit());
+                self.governor.note_superseded(superseded);
                 self.warn_if_over(&mut was_over);
                 let shares = self.governor.shares();
                 (applied != Some(shares)).then_some(Some(shares))
@@ -39,9 +41,9 @@ impl StoreInner {
     /// Returns the division of the memory, without the frames and the buffers.
     pub(in crate::store) fn memory_bytes(&self) -> MemoryBytes {
         self.note_memory();
-        let MemoryParts { index, sessions, waits, read_cache, gathered, budget } =
+        let MemoryParts { index, sessions, waits, read_cache, gathered, superseded, budget } =
             self.governor.present();
-        let waits = waits + gathered;
+        let waits = waits + gathered + superseded;
         let (floor, waited) = (self.governor.floor(), self.log.read_waits());
         let (frames, buffers) = (0, 0);
         MemoryBytes { index, frames, buffers, read_cache, sessions, waits, budget, floor, waited }

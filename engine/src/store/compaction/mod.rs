@@ -15,8 +15,9 @@
 //! ```
 //! 1. The source is retired (`hybrid_log/shift/begin.rs`): no operation links a piece of it any
 //!    more.
-//! 2. Each page is read, and its live records are found (`scan/liveness/`). Most often memory shows
-//!    them. The others are gathered over many pages, and looked up on the device in one sweep
+//! 2. Each page is read, and its live records are found. Most dead ones are known, since a newer
+//!    record was seen in memory (`superseded/`). Memory shows most others (`scan/liveness/`). The
+//!    rest is gathered over many pages, and looked up on the device in one sweep
 //!    (`uncertain.rs`).
 //! 3. A copy is appended, and linked by a CAS on the very entry that was found before the chain was
 //!    walked. An entry that is unchanged leads to an unchanged chain, so the record is still live.
@@ -48,9 +49,11 @@ mod page;
 mod removals;
 mod round;
 mod sample;
+mod superseded;
 mod uncertain;
 
 pub(in crate::store) use copies::{Copied, chain_behind, link_copy};
 pub(crate) use counts::Round;
 pub(crate) use filter::Filter;
 pub(crate) use removals::RemovalWatch;
+pub(in crate::store) use superseded::Superseded;

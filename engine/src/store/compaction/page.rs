@@ -1,6 +1,7 @@
 //! The records of one page of the source, sorted by what becomes of them.
 
 use super::counts::Round;
+use super::superseded::Climb;
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::base::hash::{KeyHash, KeyHasher};
@@ -54,6 +55,7 @@ impl<'p> PageContents<'p> {
         let (file, layouts) = (store.log.file(), store.tables.layouts());
         let mut contents = Self::default();
         let mut hasher = TableHasher::default();
+        let superseded = store.superseded.pages();
         for record in file.records(layouts, start, bytes) {
             let PageRecord { address, info, layout, bytes } =
                 record.map_err(|found| file.no_record(found))?;
@@ -74,8 +76,12 @@ impl<'p> PageContents<'p> {
                 contents.add_long(LongKey { table, layout, key });
                 continue;
             }
+            let of_key = (address, (table, layout, key));
+            let Climb::ProvenFrom(proven) = superseded.climb(file.units(), layouts, of_key) else {
+                round.dropped_records += 1;
+                continue;
+            };
             let (record, hash) = (bytes, hasher.hash(store, table, key));
-            let proven = address;
             contents.candidates.push(Candidate { address, table, layout, record, hash, proven });
         }
         Ok(contents)

@@ -188,6 +188,8 @@ impl StoreInner {
         let moved = self
             .scans
             .raise_begin(|scans| self.readers.raise_begin(|readers| raise([scans, readers])));
+        // The frames get this memory back.
+        self.governor.note_superseded(self.superseded.forget_below(units, moved));
         Ok(moved.raw() - begin.raw())
     }
 }
@@ -210,9 +212,8 @@ impl<'s> Source<'s> {
             self.copy_uncertain().await?;
         }
         let range = [page.start, self.until];
-        let contents =
-            PageContents::of(self.store, range, &page.bytes, (self.second, &mut self.round))?;
         let Self { store, uncertain, filter, round, .. } = self;
+        let contents = PageContents::of(store, range, &page.bytes, (self.second, round))?;
         copy_live(store, &contents.candidates, uncertain, filter, round).await?;
         for long in &contents.long {
             let bounds = (self.until, self.second);
