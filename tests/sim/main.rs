@@ -72,6 +72,7 @@ mod space;
 mod space_ratio;
 mod stalls;
 mod store_readers;
+mod successors;
 mod syncs;
 mod tables;
 mod transient;
