@@ -36,10 +36,10 @@ async fn overwritten(site: &Site, store: &FasterKv<u64, u64>) -> Vec<Option<u64>
         let key = random.below(KEYS);
         if random.chance(0.1) {
             store.delete(&key).await.expect("a sound disk");
-            newest[key as usize] = None;
+            newest[usize::try_from(key).expect("few keys")] = None;
         } else {
             store.upsert(&key, &number).await.expect("a sound disk");
-            newest[key as usize] = Some(number);
+            newest[usize::try_from(key).expect("few keys")] = Some(number);
         }
     }
     store.flush_and_evict().await.expect("a sound disk");
