@@ -57,10 +57,10 @@ pub struct Config {
     // Automatic commits.
     /// The interval of automatic commits, such as `"5ms"`, at most a year. The log commits this
     /// long after the previous commit, of any cause, if entries were appended since. So an entry
-    /// waits no longer than this, and the first entry after a pause does not wait. With an
-    /// interval, [`append_durable`](crate::FasterLog::append_durable) waits for that commit and
-    /// requests none. Changes other than entries wait for the next commit of any cause. Default:
-    /// none.
+    /// waits no longer than this, or than a commit that is on its way takes, and the first entry
+    /// after a pause does not wait. With an interval,
+    /// [`append_durable`](crate::FasterLog::append_durable) waits for that commit and requests
+    /// none. Changes other than entries wait for the next commit of any cause. Default: none.
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     pub commit_every: Option<Duration>,
     /// The number of bytes appended since the last commit that cause a commit, at most 256 TiB.
@@ -86,7 +86,8 @@ pub struct Config {
 
     // Settings that rarely need a change.
     /// The bytes of a page, a power of two, 4 KiB to 32 MiB. Fixed when a log is created: opening
-    /// fails for an existing log of another page size. Default: 1/32 of the memory, at most 2 MiB.
+    /// fails for an existing log of another page size. Each opening needs memory for four pages
+    /// beside the buffers. Default: 1/32 of the memory, at most 2 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_size: Option<ByteSize>,
     /// The bytes of one file of the log, a multiple of the page size. Fixed when a log is created,
