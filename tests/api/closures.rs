@@ -18,7 +18,7 @@ use tests::polling::poll_once;
 use tests::stepped::Stepped;
 
 /// The number of threads: more than the places for concurrent polls on one handle.
-const THREADS: u64 = 40;
+const THREADS: u64 = 100;
 /// The time after which the test reports a hanging operation. Nothing else depends on it.
 const FOR_EVER: Duration = Duration::from_secs(60);
 

@@ -1,11 +1,19 @@
 //! A few resources for all tasks; one task at a time uses a resource, for one poll.
 //!
-//! Each of the first threads has a resource of its own, so that a use takes no locked instruction.
-//! Other threads, and calls within calls, share a few *stripes*.
+//! The first 64 threads of the process that use any pool have a resource of their own in each, so
+//! that a use takes no locked instruction. When one ends, a new thread follows it. Other threads,
+//! and calls within calls, share a few *stripes*. So does a destructor of thread-local memory in a
+//! thread that ends.
 //!
 //! Nothing here blocks. A closure of a user may run while its operation has a resource. It may take
 //! any time, or begin another operation. So an operation that finds no free stripe makes a new
 //! resource for itself. As no task ever waits for a lock, its release is a plain store.
+
+// The threads of model checkers have no memory of their own.
+#[cfg(not(any(loom, shuttle)))]
+mod own;
+#[cfg(not(any(loom, shuttle)))]
+mod thread_number;
 
 use crossbeam_utils::CachePadded;
 use spin::mutex::SpinMutex;
@@ -15,7 +23,7 @@ use std::fmt;
 pub(crate) struct ContextPool<T: Send> {
     // Fixed after creation.
     make: Box<dyn Fn() -> T + Send + Sync>,
-    // Each used by its thread.
+    // Each used by the thread with its number.
     #[cfg(not(any(loom, shuttle)))]
     own: own::OwnContexts<T>,
     // Each under its lock.
@@ -23,14 +31,14 @@ pub(crate) struct ContextPool<T: Send> {
 }
 
 impl<T: Send> ContextPool<T> {
-    /// Creates a pool of `count` stripes, for as many threads beside them.
+    /// Creates a pool of `count` stripes.
     pub(crate) fn new(count: usize, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
         assert!(count.is_power_of_two());
         let stripes = (0..count).map(|_| CachePadded::new(SpinMutex::new(make()))).collect();
         Self {
             make: Box::new(make),
             #[cfg(not(any(loom, shuttle)))]
-            own: own::OwnContexts::new(count),
+            own: own::OwnContexts::new(),
             stripes,
         }
     }
@@ -75,48 +83,6 @@ impl<T: Send> ContextPool<T> {
     }
 }
 
-/// Resources that belong to threads. The threads of model checkers have no memory of their own.
-#[cfg(not(any(loom, shuttle)))]
-mod own {
-    use super::CachePadded;
-    use std::cell::{RefCell, RefMut};
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use thread_local::ThreadLocal;
-
-    /// One resource for each of the first threads. A later thread may follow an ended one.
-    pub(super) struct OwnContexts<T: Send> {
-        contexts: ThreadLocal<CachePadded<RefCell<T>>>,
-        most: usize,
-        // Any thread, atomic.
-        made: AtomicUsize,
-    }
-
-    impl<T: Send> OwnContexts<T> {
-        pub(super) fn new(most: usize) -> Self {
-            Self { contexts: ThreadLocal::new(), most, made: AtomicUsize::new(0) }
-        }
-
-        /// Returns the resource of this thread, unless it is in use.
-        #[inline(always)]
-        pub(super) fn get(&self) -> Option<RefMut<'_, T>> {
-            self.contexts.get()?.try_borrow_mut().ok()
-        }
-
-        /// Makes the resource of this thread, if it has none and is among the first.
-        pub(super) fn make(&self, make: impl FnOnce() -> T) -> Option<RefMut<'_, T>> {
-            // Relaxed: a count.
-            let is_first = |made| (made < self.most).then_some(made + 1);
-            if self.contexts.get().is_some()
-                || self.made.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_first).is_err()
-            {
-                return None;
-            }
-            let own = self.contexts.get_or(|| CachePadded::new(RefCell::new(make())));
-            own.try_borrow_mut().ok()
-        }
-    }
-}
-
 impl<T: Send> fmt::Debug for ContextPool<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stripes = self.stripes.len();
@@ -126,7 +92,9 @@ impl<T: Send> fmt::Debug for ContextPool<T> {
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
+    use super::thread_number::ThreadNumber;
     use super::*;
+    use std::cell::RefCell;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Barrier};
@@ -153,26 +121,86 @@ mod tests {
             0
         });
         nest(&stripes, 5);
-        assert_eq!(MADE.load(Ordering::Relaxed), 5, "the thread has one beside the stripes");
+        assert_eq!(MADE.load(Ordering::Relaxed), 5, "one beside the stripes");
         nest(&stripes, 11);
-        assert_eq!(MADE.load(Ordering::Relaxed), 11, "six for the calls beyond the stripes");
+        let made = MADE.load(Ordering::Relaxed) - 5;
+        // The other tests have threads, too.
+        let has_own = ThreadNumber::get().is_some();
+        assert_eq!(made, if has_own { 6 } else { 7 }, "for the calls beyond the stripes");
     }
 
     #[test]
-    fn threads_beyond_the_first_share_the_stripes() {
+    fn threads_at_the_same_time_use_one_each() {
         let made = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&made);
         // Relaxed: the joined threads order the counts.
         let pool = ContextPool::new(2, move || counted.fetch_add(1, Ordering::Relaxed));
-        let all_are_within = Barrier::new(4);
+        let all_are_within = Barrier::new(6);
         let mut used = thread::scope(|scope| {
             let enter = || pool.with(|context| (all_are_within.wait(), *context).1);
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(enter)).collect();
+            let threads: Vec<_> = (0..6).map(|_| scope.spawn(enter)).collect();
             threads.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
         });
         used.sort_unstable();
-        assert_eq!(used, [0, 1, 2, 3], "two stripes, and two of the first threads");
-        assert_eq!(made.load(Ordering::Relaxed), 4);
+        used.dedup();
+        assert_eq!(used.len(), 6);
+        // Two stripes, and one for each thread that has a number or found both in use.
+        assert!((6..=8).contains(&made.load(Ordering::Relaxed)));
+    }
+
+    /// A thread has one resource for as long as it lives, and the next threads have it after that.
+    #[test]
+    fn threads_after_each_other_use_one() {
+        let made = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&made);
+        let pool = Arc::new(ContextPool::new(64, move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            0_u32
+        }));
+        for _ in 0..1000 {
+            let pool = Arc::clone(&pool);
+            let uses = move || (0..3).for_each(|_| pool.with(|uses| *uses += 1));
+            thread::scope(|scope| scope.spawn(uses).join().expect("no panic"));
+        }
+        // Threads of other tests have some of the numbers, in turn.
+        let made = made.load(Ordering::Relaxed) - 64;
+        assert!((1..=64).contains(&made), "{made} for a thread at a time");
+    }
+
+    /// Uses a pool when its thread ends.
+    struct UsesAtEnd(RefCell<Option<Arc<ContextPool<u32>>>>);
+
+    impl Drop for UsesAtEnd {
+        fn drop(&mut self) {
+            self.0.take().expect("it was set").with(|uses| *uses += 1);
+        }
+    }
+
+    /// The threads' numbers were those of a crate that panics when it is asked by a destructor that
+    /// runs after its own: the process was aborted.
+    #[test]
+    fn destructors_of_a_thread_use_the_stripes() {
+        thread_local! {
+            static BEFORE: UsesAtEnd = const { UsesAtEnd(RefCell::new(None)) };
+            static AFTER: UsesAtEnd = const { UsesAtEnd(RefCell::new(None)) };
+        }
+        let pool = Arc::new(ContextPool::new(1, || 0));
+        let set = |local: &'static thread::LocalKey<UsesAtEnd>, pool: &Arc<ContextPool<u32>>| {
+            local.with(|uses| uses.0.replace(Some(Arc::clone(pool))));
+        };
+        let ending = thread::Builder::new().spawn({
+            let pool = Arc::clone(&pool);
+            move || {
+                set(&BEFORE, &pool);
+                pool.with(|uses| *uses += 1);
+                set(&AFTER, &pool);
+            }
+        });
+        ending.expect("a thread").join().expect("no panic");
+        // The only strong reference that is left: both destructors have run.
+        let pool = Arc::into_inner(pool).expect("the thread has ended");
+        let uses = pool.stripes[0].lock();
+        assert!((1..=3).contains(&*uses), "{uses} uses of the stripe");
     }
 
     #[test]
