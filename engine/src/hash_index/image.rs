@@ -17,15 +17,20 @@
 //! split moves an entry that was copied, the image has it twice; the higher address is the newer
 //! one. Entries that lead to no record yet are left out.
 
+mod load;
+
 use super::HashIndex;
 use super::entry::HashBucketEntry;
+use super::line::{LINE_WORDS, Line};
 use super::steps::wait_a_moment;
-use crate::base::address::Address;
+use crate::base::memory::prefetch;
 use kvick_io::sync::atomic::Ordering;
-use std::io;
 
 const BUCKET_BITS: u32 = 40;
 const BUCKET: u64 = (1 << BUCKET_BITS) - 1;
+/// The number of buckets between the bucket that is copied and the one whose overflow line is
+/// prefetched.
+const AHEAD: u64 = 8;
 
 /// The first word of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +67,7 @@ impl ImageCopy<'_> {
         // The index may have grown since the last call.
         let end = (self.next + buckets).min(self.index.buckets());
         for bucket in self.next..end {
+            self.index.prefetch_further((bucket + AHEAD).min(end - 1));
             self.index.copy_bucket(bucket, out);
         }
         self.next = end;
@@ -86,21 +92,22 @@ impl HashIndex {
         ImageCopy { index: self, next: 0 }
     }
 
+    /// Prefetches the first overflow line of a bucket.
+    fn prefetch_further(&self, bucket: u64) {
+        if let Some((_, line)) = self.overflow_of(bucket).next() {
+            prefetch(line.first_word());
+        }
+    }
+
     /// Appends the run of a bucket to `out`. Appends nothing if it has no entry.
     fn copy_bucket(&self, bucket: u64, out: &mut Vec<u8>) {
         let start = out.len();
         for tries in 0.. {
             let link = self.line(bucket, 1).link();
             out.extend_from_slice(&[0; 8]);
-            let table = [0, 1].map(|parity| self.line(bucket, parity));
-            let further = self.overflow_of(bucket).map(|(_, line)| line);
-            for word in table.into_iter().chain(further).flat_map(super::Line::entries) {
-                // Acquire: pairs with the Release of the CAS that linked the record.
-                let entry = HashBucketEntry::from_raw(word.load(Ordering::Acquire));
-                if entry.leads_to_a_record() {
-                    out.extend_from_slice(&entry.thawed().raw().to_le_bytes());
-                }
-            }
+            copy_line(self.line(bucket, 0), out);
+            copy_line(self.line(bucket, 1), out);
+            self.overflow_of(bucket).for_each(|(_, line)| copy_line(line, out));
             if self.has_version(bucket, link) {
                 break;
             }
@@ -116,70 +123,27 @@ impl HashIndex {
             }
         }
     }
+}
 
-    /// Adds an entry from an image, unless its record is below `begin`, or there is a newer entry
-    /// of its prefix. No other task uses the index.
-    ///
-    /// # Errors
-    /// Fails if the system has no memory for another line.
-    pub(crate) fn load_entry(&self, (bucket, word): (u64, u64), begin: Address) -> io::Result<()> {
-        let entry = HashBucketEntry::from_raw(word);
-        if entry.address() < begin {
-            return Ok(());
-        }
-        let bucket = self.extent.load().bucket_of(self.prefix(bucket, entry));
-        let tag = entry.tag();
-        loop {
-            let mut last = self.line(bucket, 1);
-            let mut free = None;
-            for line in self.lines(bucket, tag) {
-                for slot in line.entries() {
-                    // Relaxed: the thread that shares the index with other threads afterwards
-                    // releases it.
-                    let present = HashBucketEntry::from_raw(slot.load(Ordering::Relaxed));
-                    if present.tag() == tag {
-                        slot.store(present.raw().max(word), Ordering::Relaxed);
-                        return Ok(());
-                    }
-                    if free.is_none() && present.is_free() {
-                        free = Some(slot);
-                    }
-                }
-                last = if line.has_link() { line } else { last };
-            }
-            if let Some(slot) = free {
-                slot.store(word, Ordering::Relaxed);
-                self.load.count(bucket, 1);
-                self.grow_if_full(bucket);
-                return Ok(());
-            }
-            self.extend(last, last.link())?;
+/// Appends the entries of a line that lead to a record to `out`.
+fn copy_line(line: Line<'_>, out: &mut Vec<u8>) {
+    let mut found = [[0; 8]; LINE_WORDS];
+    let mut count = 0;
+    for word in line.entries() {
+        // Acquire: pairs with the Release of the CAS that linked the record.
+        let entry = HashBucketEntry::from_raw(word.load(Ordering::Acquire));
+        if entry.leads_to_a_record() {
+            found[count] = entry.thawed().raw().to_le_bytes();
+            count += 1;
         }
     }
-
-    /// Returns the prefix of an entry of a bucket, at whatever size the bucket had this number.
-    fn prefix(&self, bucket: u64, entry: HashBucketEntry) -> u64 {
-        let root_bits = self.sizes.root_bits;
-        bucket & ((1 << root_bits) - 1) | entry.tag_bits() << root_bits
-    }
-
-    /// Returns whether a word of a run of this bucket is an entry that leads to a record below
-    /// `end`. Each hash that begins with the prefix of the entry belongs to the bucket, at the size
-    /// `buckets` of the image or, if a split moved it during the copy, at a smaller one.
-    pub(crate) fn is_sound(root_bits: u32, bucket: u64, word: u64, end: Address) -> bool {
-        let entry = HashBucketEntry::from_raw(word);
-        let tag_bits = bucket >> root_bits;
-        let known = u64::BITS - tag_bits.leading_zeros();
-        entry.leads_to_a_record()
-            && !entry.is_held()
-            && (Address::FIRST..end).contains(&entry.address())
-            && entry.tag_bits() & ((1 << known) - 1) == tag_bits
-    }
+    out.extend_from_slice(found[..count].as_flattened());
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::base::address::Address;
     use crate::base::hash::{KeyHash, KeyHasher};
     use crate::config::index_sizes::IndexSizes;
 
@@ -208,8 +172,8 @@ mod tests {
             for word in entries {
                 let end = Address::new(1 << 20);
                 assert!(HashIndex::is_sound(ROOT_BITS, head.bucket, *word, end), "{head:?}");
-                index.load_entry((head.bucket, *word), Address::FIRST).expect("memory");
             }
+            index.load_run((head.bucket, entries), Address::FIRST).expect("memory");
             rest = after;
         }
     }
@@ -276,6 +240,38 @@ mod tests {
         for key in 0..20 {
             let address = loaded.find(hash(key)).expect("there when the copy began").address();
             assert!(address >= Address::new(1000 + 8 * key));
+        }
+    }
+
+    /// The copy may meet an entry that was removed, and again where it was made anew.
+    #[test]
+    fn a_run_fills_a_bucket_with_each_prefix_once() {
+        use super::super::entry::Tag;
+        let entry =
+            |tag: u64, address| HashBucketEntry::new(Tag::of(tag, 0), Address::new(address)).raw();
+        for entries in [1, 14, 15, 16, 22, 23, 64, 65, 100] {
+            for (twice, begin) in [(false, 64), (true, 64), (false, 808)] {
+                let mut run: Vec<u64> =
+                    (0..entries).map(|at| entry(at * 977, 800 + 8 * at)).collect();
+                let mut expected = run.clone();
+                if twice {
+                    expected[0] = entry(0, 4000);
+                    run.push(expected[0]);
+                }
+                expected.retain(|word| HashBucketEntry::from_raw(*word).address().raw() >= begin);
+                let loaded = index(2, 2);
+                loaded.load_run((1, &run), Address::new(begin)).expect("memory");
+                assert_eq!(loaded.entries(), expected.len() as u64, "{entries}");
+                let mut image = Vec::new();
+                loaded.copy_bucket(1, &mut image);
+                let mut found = words(&image);
+                if !found.is_empty() {
+                    found.remove(0);
+                }
+                found.sort_unstable();
+                expected.sort_unstable();
+                assert_eq!(found, expected, "{entries} entries, one twice: {twice}, from {begin}");
+            }
         }
     }
 

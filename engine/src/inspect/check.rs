@@ -74,8 +74,8 @@ impl<'c> Check<'c> {
         let token = image.stream.token;
         let device = self.checkpoint_files.device(INDEX, token, false).await?;
         let seal = index_image::seal(self.salt(), token);
-        let take = |_, _| {
-            *entries += 1;
+        let take = |_, run: &[u64]| {
+            *entries += run.len() as u64;
             true
         };
         let image = (image, self.manifest.store.index_root_bits);

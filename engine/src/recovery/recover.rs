@@ -24,7 +24,7 @@ use crate::store::StoreInner;
 use crate::store::sessions::points::Points;
 use crate::store::sessions::table::SessionTable;
 use futures::future::{BoxFuture, ready};
-use kvick_io::{BufPool, Device};
+use kvick_io::Device;
 use std::sync::Arc;
 
 impl Opening {
@@ -273,7 +273,7 @@ impl Opening {
         let token = image.stream.token;
         let file = checkpoint_files.device(INDEX, token, false).await?;
         let seal = index_image::seal(checkpoint_files.manifest().store.salt.0, token);
-        let (index, buffers) = (Arc::clone(index), BufPool::new(0));
+        let (index, buffers) = (Arc::clone(index), image.stream.buffers());
         Ok(IndexLoading::start(&self.handle, async move {
             index_image::read((&image, begin), &index, &*file, &buffers, seal).await
         }))

@@ -63,16 +63,16 @@ pub(crate) async fn read(
     seal: Seal,
 ) -> Result<()> {
     let mut short = None;
-    let load = |bucket, entry| {
-        let loaded = index.load_entry((bucket, entry), begin);
+    let load = |bucket, run: &[u64]| {
+        let loaded = index.load_run((bucket, run), begin);
         loaded.map_err(|error| short = Some(error)).is_ok()
     };
     let shown = show((image, index.root_bits()), device, buffers, seal, load).await;
     short.map_or(shown, |error| Err(Error::io("memory for the hash index", error)))
 }
 
-/// Passes each entry of an image to `take`, with the number of its bucket. All of them are sound,
-/// in an index with this minimum of buckets.
+/// Passes the entries of each run of an image to `take`, with the number of its bucket. All of them
+/// are sound, in an index with this minimum of buckets.
 ///
 /// # Errors
 /// `Corrupt` if the contents differ from the written contents, an entry leads beyond the end of the
@@ -82,7 +82,7 @@ pub(crate) async fn show(
     device: &dyn Device,
     buffers: &BufPool,
     seal: Seal,
-    mut take: impl FnMut(u64, u64) -> bool,
+    mut take: impl FnMut(u64, &[u64]) -> bool,
 ) -> Result<()> {
     let mut reader = Reader::new(image, root_bits).ok_or_else(|| unsound(device))?;
     image
@@ -112,7 +112,9 @@ struct Reader {
     buckets: u64,
     root_bits: u32,
     /// The run of the next word. It counts the entries that follow.
-    run: Option<RunHead>,
+    head: Option<RunHead>,
+    /// The entries of the run so far.
+    run: Vec<u64>,
 }
 
 impl Reader {
@@ -122,26 +124,34 @@ impl Reader {
             end: Address::new(image.end),
             buckets: image.buckets,
             root_bits,
-            run: None,
+            head: None,
+            run: Vec::new(),
         })
     }
 
     /// Reads the next word. Returns false if an image cannot have it.
-    fn take_in(&mut self, word: u64, take: &mut impl FnMut(u64, u64) -> bool) -> bool {
-        let Some(run) = &mut self.run else {
-            self.run = RunHead::from_word(word).filter(|run| run.bucket < self.buckets);
-            return self.run.is_some();
+    fn take_in(&mut self, word: u64, take: &mut impl FnMut(u64, &[u64]) -> bool) -> bool {
+        let Some(head) = &mut self.head else {
+            self.head = RunHead::from_word(word).filter(|head| head.bucket < self.buckets);
+            return self.head.is_some();
         };
-        let bucket = run.bucket;
-        debug_assert!(run.entries > 0, "a run of bucket {bucket} has entries");
-        run.entries -= 1;
-        if run.entries == 0 {
-            self.run = None;
+        let bucket = head.bucket;
+        debug_assert!(head.entries > 0, "a run of bucket {bucket} has entries");
+        if !HashIndex::is_sound(self.root_bits, bucket, word, self.end) {
+            return false;
         }
-        HashIndex::is_sound(self.root_bits, bucket, word, self.end) && take(bucket, word)
+        self.run.push(word);
+        head.entries -= 1;
+        if head.entries > 0 {
+            return true;
+        }
+        self.head = None;
+        let is_taken = take(bucket, &self.run);
+        self.run.clear();
+        is_taken
     }
 
     fn is_complete(&self) -> bool {
-        self.run.is_none()
+        self.head.is_none()
     }
 }

@@ -165,6 +165,13 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
 }
 
 impl BlockFile {
+    /// Returns a pool that keeps the buffers of one reading.
+    pub(crate) fn buffers(self) -> BufPool {
+        let block = usize::try_from(self.block).map_or(LARGEST_BLOCK, |it| it.min(LARGEST_BLOCK));
+        // As many are shown, or on their way back.
+        BufPool::new(2 * AT_ONCE * block)
+    }
+
     /// Passes the contents of a stream to `show`, block by block, in order.
     ///
     /// # Errors
