@@ -12,6 +12,7 @@
 //! waker is logged, and reaches neither the notifying task nor the other waiting tasks.
 
 pub(crate) mod backoff;
+pub(crate) mod in_order;
 
 use event_listener::{Event, EventListener};
 use std::fmt;

@@ -3,8 +3,9 @@
 use super::problems::Problems;
 use crate::base::address::Address;
 use crate::base::error::Result;
+use crate::base::wait::in_order::ahead;
 use crate::hybrid_log::{Chunk, PagePayload, UnitFile, Units};
-use futures::stream::{self, StreamExt};
+use futures::stream::StreamExt;
 use kvick_io::{AlignedBuf, BufPool};
 
 /// The bytes of one read.
@@ -41,8 +42,7 @@ impl Row<'_> {
             next = chunk.end;
             (self.strip.offset(chunk.start) < self.stored).then_some(chunk)
         });
-        let reads = stream::iter(chunks).map(|chunk| async move { self.read(chunk).await });
-        let mut reads = reads.buffered(READS);
+        let mut reads = ahead(chunks.map(|chunk| self.read(chunk)), READS);
         let mut page = PagePayload { start: from, bytes: Vec::new() };
         let (mut covered, mut bad) = (from, Vec::new());
         while let Some((chunk, read)) = reads.next().await {

@@ -13,8 +13,9 @@
 
 use super::manifest::BlockFile;
 use crate::base::error::{Error, Result};
+use crate::base::wait::in_order::{InOrder, ahead};
 use crate::hybrid_log::is_missing;
-use futures::stream::{self, FuturesOrdered, StreamExt, TryStreamExt};
+use futures::stream::{StreamExt, TryStreamExt};
 use kvick_io::{AlignedBuf, BufPool, Device};
 
 /// The number of bytes of a block before its contents.
@@ -49,7 +50,7 @@ pub(crate) struct StreamWriter<'d, F: Fn(u64)> {
     pending: Vec<u8>,
     bytes: u64,
     blocks: u64,
-    writes: FuturesOrdered<Write>,
+    writes: InOrder<Write>,
     /// Called with the number of bytes of each completed write.
     written: F,
 }
@@ -78,7 +79,7 @@ impl<'d, F: Fn(u64)> StreamWriter<'d, F> {
             pending: Vec::new(),
             bytes: 0,
             blocks: 0,
-            writes: FuturesOrdered::new(),
+            writes: InOrder::new(),
             written,
         }
     }
@@ -184,7 +185,7 @@ impl BlockFile {
         mut show: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         let blocks = self.blocks(device)?;
-        let reads = stream::iter(blocks.into_iter().enumerate()).map(|(number, length)| {
+        let reads = blocks.into_iter().enumerate().map(|(number, length)| {
             let sector = device.geometry().block as usize;
             let buffer = buffers.take((HEADER + length).next_multiple_of(sector));
             async move {
@@ -200,7 +201,7 @@ impl BlockFile {
                 Ok::<_, Error>((buffer, length))
             }
         });
-        let mut reads = reads.buffered(AT_ONCE);
+        let mut reads = ahead(reads, AT_ONCE);
         while let Some((buffer, length)) = reads.try_next().await? {
             show(&buffer[HEADER..HEADER + length])?;
         }

@@ -2,11 +2,12 @@
 
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
+use crate::base::wait::in_order::ahead;
 use crate::hybrid_log::pages::file::{LARGEST_TRANSFER, LogFile};
 use crate::hybrid_log::pages::unit::Units;
 use crate::hybrid_log::pages::unit_file::UnitFile;
 use futures::future::BoxFuture;
-use futures::stream::{self, StreamExt};
+use futures::stream::StreamExt;
 
 /// The limit of reads in flight.
 const READS: usize = 8;
@@ -107,14 +108,13 @@ impl PageScan<'_> {
             next = chunk.end;
             Some(chunk)
         });
-        let mut reads = stream::iter(chunks)
-            .map(|chunk| async move {
-                let buffer = file.buffers().take(chunk.units * units.unit_bytes());
-                debug_assert!(buffer.len() <= LARGEST_TRANSFER);
-                let stored = strip.read(chunk.start, buffer).await?;
-                Ok::<_, Error>((chunk, stored))
-            })
-            .buffered(READS);
+        let reads = chunks.map(|chunk| async move {
+            let buffer = file.buffers().take(chunk.units * units.unit_bytes());
+            debug_assert!(buffer.len() <= LARGEST_TRANSFER);
+            let stored = strip.read(chunk.start, buffer).await?;
+            Ok::<_, Error>((chunk, stored))
+        });
+        let mut reads = ahead(reads, READS);
         let mut page = PagePayload { start: from, bytes: Vec::new() };
         while let Some(read) = reads.next().await {
             let (chunk, mut stored) = read?;

@@ -9,11 +9,12 @@ use super::prepared::Prepared;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::wait::backoff::Backoff;
+use crate::base::wait::in_order::InOrder;
 use crate::base::wait::listen;
 use crate::hybrid_log::pages::unit::Chunk;
 use crate::hybrid_log::parts::LogParts;
 use futures::future::{Either, select};
-use futures::stream::{FuturesOrdered, StreamExt};
+use futures::stream::StreamExt;
 
 /// The limit of writes in flight.
 pub(crate) const WRITES: usize = 4;
@@ -46,7 +47,7 @@ impl FlushDriver<'_> {
     /// Writes immutable pages, in order, until the log is closed.
     pub(crate) async fn drive(self) {
         let parts = self.0.parts;
-        let mut writes = FuturesOrdered::new();
+        let mut writes = InOrder::new();
         let mut issued = parts.pages.marks().flushed.load();
         let mut prepared = Prepared::default();
         loop {

@@ -5,11 +5,12 @@
 
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
+use crate::base::wait::in_order::InOrder;
 use crate::hybrid_log::pages::region::NOT_PINNED;
 use crate::hybrid_log::parts::LogParts;
 use crate::hybrid_log::shift::flush::WRITES;
 use crate::record::Layouts;
-use futures::stream::{FuturesOrdered, StreamExt};
+use futures::stream::StreamExt;
 use kvick_io::Device;
 use kvick_io::sync::atomic::Ordering;
 
@@ -32,7 +33,7 @@ impl Capture<'_> {
         debug_assert_eq!(units.payload(), file.units().payload(), "the salt alone differs");
         assert!(from <= end, "{from:?} to {end:?}");
         let strip = file.part(device, from, salt);
-        let mut writes = FuturesOrdered::new();
+        let mut writes = InOrder::new();
         let mut issued = from;
         loop {
             while writes.len() < WRITES

@@ -2,13 +2,14 @@
 
 use crate::base::address::Address;
 use crate::base::error::Result;
+use crate::base::wait::in_order::ahead;
 use crate::hybrid_log::geometry::LogExtent;
 use crate::hybrid_log::parts::LogParts;
 use crate::hybrid_log::read::scan::{PagePayload, Show};
 use crate::hybrid_log::shift::evict::first_kept;
 use crate::hybrid_log::shift::flush::WRITES;
 use futures::future::BoxFuture;
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::TryStreamExt;
 
 /// The return of a checkpoint into a log.
 #[derive(Clone, Copy, Debug)]
@@ -64,17 +65,14 @@ impl Restore<'_> {
             next = chunk.end;
             Some(chunk)
         });
-        stream::iter(chunks)
-            .map(|chunk| {
-                let mut sealed = file.buffers().take(chunk.units * units.unit_bytes());
-                let from = usize::try_from(chunk.start.raw() - page.start.raw()).expect("a page");
-                let bytes = &page.bytes[from..from + chunk.units * payload];
-                units.write_checksums(chunk.start, bytes, &mut sealed);
-                file.strip().write(chunk.start, sealed)
-            })
-            .buffered(WRITES)
-            .try_collect()
-            .await
+        let writes = chunks.map(|chunk| {
+            let mut sealed = file.buffers().take(chunk.units * units.unit_bytes());
+            let from = usize::try_from(chunk.start.raw() - page.start.raw()).expect("a page");
+            let bytes = &page.bytes[from..from + chunk.units * payload];
+            units.write_checksums(chunk.start, bytes, &mut sealed);
+            file.strip().write(chunk.start, sealed)
+        });
+        ahead(writes, WRITES).try_collect().await
     }
 }
 

@@ -10,13 +10,14 @@ use super::record::CommitRecord;
 use super::requests::CommitRequests;
 use crate::base::address::Address;
 use crate::base::error::{ErrorKind, Result};
+use crate::base::wait::in_order::InOrder;
 use crate::base::wait::{Told, listen};
 use crate::hybrid_log::Need;
 use crate::log::frame::format::HEADER;
 use crate::log::inner::LogInner;
 use crate::log::read::last;
 use futures::future::{Either, pending, select};
-use futures::stream::{FuturesOrdered, StreamExt};
+use futures::stream::StreamExt;
 use kvick_runtime::Sleep;
 use std::pin::pin;
 use std::time::Duration;
@@ -58,7 +59,7 @@ impl<'l> CommitDriver<'l> {
     pub(crate) async fn drive(mut self) -> Result<()> {
         let log = self.log;
         let health = log.memory.health();
-        let mut flights = FuturesOrdered::new();
+        let mut flights = InOrder::new();
         loop {
             let told = listen([self.requests().demand(), health.changed()]);
             if health.is_closed() || health.is_poisoned() {

@@ -13,12 +13,13 @@
 
 use crate::base::address::{ADDRESS_MASK, Address};
 use crate::base::error::{Error, Result};
+use crate::base::wait::in_order::ahead;
 use crate::hybrid_log::{Claim, NoRoom, Region};
 use crate::record::{ExpiryWord, Layout, NewRecord, RecordKind, TableNumber, WORD};
 use crate::store::inner::StoreInner;
 use crate::store::record::pieces::pieces_of;
 use crate::store::table::TableRef;
-use futures::stream::{StreamExt, TryStreamExt};
+use futures::stream::TryStreamExt;
 
 /// The maximum number of pieces of one value that are read at once.
 const PIECES_AT_ONCE: usize = 8;
@@ -66,9 +67,8 @@ pub(in crate::store) async fn read_overflow(
     // Each piece is freed after it is copied, so memory has one copy of the value and a few
     // pieces.
     let mut value = Vec::with_capacity(total.unwrap_or_default());
-    let mut pieces = futures::stream::iter(addresses)
-        .map(|raw| read_piece(core, table, Address::new(raw)))
-        .buffered(PIECES_AT_ONCE);
+    let pieces = addresses.into_iter().map(|raw| read_piece(core, table, Address::new(raw)));
+    let mut pieces = ahead(pieces, PIECES_AT_ONCE);
     while let Some(piece) = pieces.try_next().await? {
         value.extend_from_slice(&piece);
     }

@@ -3,9 +3,10 @@
 use super::pages::Stretch;
 use crate::base::address::Address;
 use crate::base::error::Result;
+use crate::base::wait::in_order::InOrder;
 use crate::hybrid_log::Chunk;
 use crate::store::inner::StoreInner;
-use futures::stream::{FuturesOrdered, TryStreamExt};
+use futures::stream::TryStreamExt;
 use kvick_io::{AlignedBuf, BoxFuture};
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ pub(in crate::store) struct DeviceReads {
     store: Arc<StoreInner>,
     /// The range that has yet to be read.
     left: [Address; 2],
-    reads: FuturesOrdered<BoxFuture<'static, Result<(Chunk, AlignedBuf)>>>,
+    reads: InOrder<BoxFuture<'static, Result<(Chunk, AlignedBuf)>>>,
     /// The bytes that were read and that the last stretch did not need.
     front: Stretch,
 }
@@ -31,7 +32,7 @@ impl DeviceReads {
         let start = store.log.file().units().unit_start(from);
         let front = Stretch { start, first: from, bytes: Vec::new() };
         let store = Arc::clone(store);
-        Self { store, left: [from, end], reads: FuturesOrdered::new(), front }
+        Self { store, left: [from, end], reads: InOrder::new(), front }
     }
 
     /// Returns the next stretch: what the last one has left, and what follows. Returns `None` after

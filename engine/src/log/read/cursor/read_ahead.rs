@@ -2,11 +2,12 @@
 
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
+use crate::base::wait::in_order::ahead;
 use crate::hybrid_log::UnitFile;
 use crate::log::read::entry::LogBytes;
 use crate::log::view::LogView;
 use bytes::BytesMut;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{BoxStream, StreamExt};
 use kvick_io::Transfer;
 use std::fmt;
 use std::io;
@@ -47,31 +48,29 @@ impl ReadAhead {
             Some(chunk)
         });
         let view = Arc::clone(view);
-        let parts = stream::iter(chunks)
-            .map(move |chunk| {
-                let view = Arc::clone(&view);
-                async move {
-                    let strip = UnitFile::new(&**view.device(), units, Address::NONE);
-                    let buffer = view.buffers().take(chunk.units * units.unit_bytes());
-                    let transfer = strip.transfer(chunk.start, buffer).await;
-                    if view.memory().is_none() && is_not_found(&transfer) {
-                        // A follower may not have seen a truncation yet.
-                        return Err(Error::truncated(chunk.start.raw()));
-                    }
-                    let mut stored = strip.read_back(chunk.start, transfer)?;
-                    let length = strip.open(chunk.start, &mut stored)?;
-                    debug_assert_eq!(
-                        length as u64,
-                        chunk.units as u64 * units.payload(),
-                        "a read returns the units that it asked for"
-                    );
-                    let bytes = BytesMut::from(&stored[..length]).freeze();
-                    let start = chunk.start.raw();
-                    Ok(Part { chunk: LogBytes { start, bytes }, end: chunk.end })
+        let parts = chunks.map(move |chunk| {
+            let view = Arc::clone(&view);
+            async move {
+                let strip = UnitFile::new(&**view.device(), units, Address::NONE);
+                let buffer = view.buffers().take(chunk.units * units.unit_bytes());
+                let transfer = strip.transfer(chunk.start, buffer).await;
+                if view.memory().is_none() && is_not_found(&transfer) {
+                    // A follower may not have seen a truncation yet.
+                    return Err(Error::truncated(chunk.start.raw()));
                 }
-            })
-            .buffered(READS)
-            .boxed();
+                let mut stored = strip.read_back(chunk.start, transfer)?;
+                let length = strip.open(chunk.start, &mut stored)?;
+                debug_assert_eq!(
+                    length as u64,
+                    chunk.units as u64 * units.payload(),
+                    "a read returns the units that it asked for"
+                );
+                let bytes = BytesMut::from(&stored[..length]).freeze();
+                let start = chunk.start.raw();
+                Ok(Part { chunk: LogBytes { start, bytes }, end: chunk.end })
+            }
+        });
+        let parts = ahead(parts, READS).boxed();
         Self { parts: Mutex::new(parts), next }
     }
 

@@ -7,9 +7,10 @@
 use super::places::Places;
 use crate::base::address::Address;
 use crate::base::error::Result;
+use crate::base::wait::in_order::InOrder;
 use crate::record::{Layout, Layouts, RecordInfo, StoredRecord, TableNumber, WORD};
 use crate::store::inner::StoreInner;
-use futures::stream::{FuturesOrdered, StreamExt};
+use futures::stream::StreamExt;
 use kvick_io::{AlignedBuf, BoxFuture};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -39,7 +40,7 @@ pub(in crate::store) struct SpanReads<'s, P> {
     places: Places<P>,
     /// The spans of `reads`, and at most one more.
     spans: VecDeque<Span<P>>,
-    reads: FuturesOrdered<BoxFuture<'s, Result<Payload>>>,
+    reads: InOrder<BoxFuture<'s, Result<Payload>>>,
     /// The bytes in flight.
     bytes: usize,
     /// The ranges of spans that could not be read as a whole.
@@ -66,7 +67,7 @@ impl<'s, P: Place> SpanReads<'s, P> {
     /// Reads `places`, which are on the device.
     pub(in crate::store) fn new(store: &'s StoreInner, places: Vec<P>) -> Self {
         let (places, spans) = (Places::new(places), VecDeque::new());
-        let (reads, damaged) = (FuturesOrdered::new(), Vec::new());
+        let (reads, damaged) = (InOrder::new(), Vec::new());
         Self { store, places, spans, reads, bytes: 0, damaged }
     }
 
