@@ -5,10 +5,14 @@ use super::superseded::Climb;
 use crate::base::address::Address;
 use crate::base::error::Result;
 use crate::base::hash::{KeyHash, KeyHasher};
-use crate::hybrid_log::PageRecord;
+use crate::base::wait::yield_once;
+use crate::hybrid_log::{PageRecord, Records};
 use crate::record::{Layout, StoredRecord, TableNumber};
 use crate::store::inner::StoreInner;
 use crate::store::scan::Candidate;
+
+/// The limit of looks at noted successors in one stretch, and of records: some 100 microseconds.
+const LOOKS_AT_ONCE: u32 = 256;
 
 /// The records of a page that may have to be copied.
 #[derive(Debug, Default)]
@@ -41,32 +45,70 @@ pub(super) struct LongKey<'p> {
     pub(super) key: &'p [u8],
 }
 
+/// The records of a page that are being sorted, in order.
+struct Sorting<'p> {
+    store: &'p StoreInner,
+    records: Records<'p>,
+    /// Records from here on are not of the source.
+    end: Address,
+    /// Records that expire in this second or earlier have expired.
+    second: u32,
+    hasher: TableHasher,
+    contents: PageContents<'p>,
+}
+
 impl<'p> PageContents<'p> {
-    /// Sorts the records in `bytes`, the payload of a page from `start` on, below `end`.
+    /// Sorts the records in `bytes`, the payload of a page from `start` on, below `end`. Lets other
+    /// tasks run meanwhile.
     ///
     /// # Errors
     /// `Corrupt` if the bytes are not records.
-    pub(super) fn of(
+    pub(super) async fn of(
         store: &'p StoreInner,
         [start, end]: [Address; 2],
         bytes: &'p [u8],
         (second, round): (u32, &mut Round),
     ) -> Result<Self> {
+        let records = store.log.file().records(store.tables.layouts(), start, bytes);
+        let (hasher, contents) = (TableHasher::default(), Self::default());
+        let mut sorting = Sorting { store, records, end, second, hasher, contents };
+        while !sorting.sort_some(round)? {
+            yield_once().await;
+        }
+        Ok(sorting.contents)
+    }
+
+    /// Adds a key, unless its value came just before. The pieces of a value are neighbours.
+    fn add_long(&mut self, long: LongKey<'p>) {
+        let is_same = |last: &LongKey<'_>| last.table == long.table && last.key == long.key;
+        if !self.long.last().is_some_and(is_same) {
+            self.long.push(long);
+        }
+    }
+}
+
+impl Sorting<'_> {
+    /// Sorts further records in one stretch. Returns whether these were the last ones.
+    fn sort_some(&mut self, round: &mut Round) -> Result<bool> {
+        let Self { store, records, end, second, hasher, contents } = self;
         let (file, layouts) = (store.log.file(), store.tables.layouts());
-        let mut contents = Self::default();
-        let mut hasher = TableHasher::default();
         let superseded = store.superseded.pages();
-        for record in file.records(layouts, start, bytes) {
+        let mut looks = 0;
+        while looks < LOOKS_AT_ONCE {
+            let Some(record) = records.next() else {
+                return Ok(true);
+            };
             let PageRecord { address, info, layout, bytes } =
                 record.map_err(|found| file.no_record(found))?;
-            if address >= end {
-                break;
+            if address >= *end {
+                return Ok(true);
             }
+            looks += 1;
             let table = info.table();
             let is_gone = info.is_invalid()
                 || info.is_tombstone()
                 || layouts.is_dropped(table)
-                || StoredRecord::expiry_in(bytes, layout).has_passed(second);
+                || StoredRecord::expiry_in(bytes, layout).has_passed(*second);
             if is_gone {
                 round.dropped_records += 1;
                 continue;
@@ -77,21 +119,15 @@ impl<'p> PageContents<'p> {
                 continue;
             }
             let of_key = (address, (table, layout, key));
-            let Climb::ProvenFrom(proven) = superseded.climb(file.units(), layouts, of_key) else {
+            let (climb, hops) = superseded.climb(file.units(), layouts, of_key);
+            looks += hops;
+            let Climb::ProvenFrom(proven) = climb else {
                 round.dropped_records += 1;
                 continue;
             };
             let (record, hash) = (bytes, hasher.hash(store, table, key));
             contents.candidates.push(Candidate { address, table, layout, record, hash, proven });
         }
-        Ok(contents)
-    }
-
-    /// Adds a key, unless its value came just before. The pieces of a value are neighbours.
-    fn add_long(&mut self, long: LongKey<'p>) {
-        let is_same = |last: &LongKey<'_>| last.table == long.table && last.key == long.key;
-        if !self.long.last().is_some_and(is_same) {
-            self.long.push(long);
-        }
+        Ok(false)
     }
 }

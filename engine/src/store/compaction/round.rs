@@ -213,7 +213,7 @@ impl<'s> Source<'s> {
         }
         let range = [page.start, self.until];
         let Self { store, uncertain, filter, round, .. } = self;
-        let contents = PageContents::of(store, range, &page.bytes, (self.second, round))?;
+        let contents = PageContents::of(store, range, &page.bytes, (self.second, round)).await?;
         copy_live(store, &contents.candidates, uncertain, filter, round).await?;
         for long in &contents.long {
             let bounds = (self.until, self.second);

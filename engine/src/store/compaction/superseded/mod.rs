@@ -31,6 +31,9 @@ use kvick_io::sync::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use successors::{PageSuccessors, TableKey};
 
+/// The limit of successors that one walk passes. What it leaves is looked up.
+const HOPS_MOST: u32 = 64;
+
 /// The successors of the records of one store.
 #[derive(Debug, Default)]
 pub(crate) struct Superseded {
@@ -98,37 +101,41 @@ impl Pages {
         }
     }
 
-    /// Walks from the record at `address`, which has this key, to its successors.
+    /// Walks from the record at `address`, which has this key, to its successors. Returns the number
+    /// of successors that were passed, too.
+    ///
+    /// After [`HOPS_MOST`] it ends as if no further one was noted (invariant 3).
     pub(super) fn climb(
         &self,
         units: Units,
         layouts: &Layouts,
         (address, key): (Address, TableKey<'_>),
-    ) -> Climb {
+    ) -> (Climb, u32) {
         let page_bits = units.page_bits();
         let mut at = address;
         let mut page = None;
-        loop {
+        for hops in 0..HOPS_MOST {
             let number = at.page(page_bits);
             let of = match page {
                 Some((same, of)) if same == number => of,
                 _ => match self.of.get(&number) {
                     Some(of) => of,
-                    None => return Climb::ProvenFrom(at),
+                    None => return (Climb::ProvenFrom(at), hops),
                 },
             };
             page = Some((number, of));
             match of.successor(page_bits, layouts, at) {
                 Some((_, (table, _, newer))) if table == key.0 && newer == key.2 => {
-                    return Climb::Superseded;
+                    return (Climb::Superseded, hops);
                 }
                 Some((successor, _)) => {
                     debug_assert!(successor > at, "a successor is newer: {successor:?}");
                     at = successor;
                 }
-                None => return Climb::ProvenFrom(at),
+                None => return (Climb::ProvenFrom(at), hops),
             }
         }
+        (Climb::ProvenFrom(at), HOPS_MOST)
     }
 
     fn forget(&mut self, page: u64) {
@@ -170,7 +177,7 @@ mod tests {
     fn climb(superseded: &Superseded, address: u64, number: u8, key: &[u8]) -> Climb {
         let layouts = layouts();
         let key = (table(number), layouts.get(table(number)).expect("it is known"), key);
-        superseded.pages().climb(units(), &layouts, (Address::new(address), key))
+        superseded.pages().climb(units(), &layouts, (Address::new(address), key)).0
     }
 
     fn with_pages(pages: u64) -> Superseded {
@@ -199,6 +206,19 @@ mod tests {
         assert_eq!(climb(&superseded, 32_832, 2, KEY), proven(49_216), "it is of the other table");
         assert_eq!(climb(&superseded, 128, 2, b"a"), proven(192), "another length");
         assert_eq!(climb(&superseded, 72, 1, KEY), proven(72), "no successor");
+    }
+
+    #[test]
+    fn a_long_climb_ends_at_a_proven_part_of_the_chain() {
+        let superseded = with_pages(1);
+        let at = |hops: u32| 64 + 8 * u64::from(hops);
+        for hops in 1..=HOPS_MOST {
+            note(&superseded, [at(hops - 1), at(hops)], 1, OTHER);
+        }
+        note(&superseded, [at(HOPS_MOST), at(HOPS_MOST + 1)], 1, KEY);
+        let limit = Climb::ProvenFrom(Address::new(at(HOPS_MOST)));
+        assert_eq!(climb(&superseded, at(0), 1, KEY), limit, "the newer one is beyond the limit");
+        assert_eq!(climb(&superseded, at(2), 1, KEY), Climb::Superseded);
     }
 
     #[test]
