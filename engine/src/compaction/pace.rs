@@ -10,7 +10,9 @@
 //! What a round frees counts little by little, over its usual time. So the rate is about the same
 //! at its start and at its end. If fewer pages are left than are kept, it counts only beyond
 //! them. Rounds vary in length, and a slow one after quick ones would stop writers. So a longer
-//! time counts as usual at once, and shorter ones little by little.
+//! time counts as usual at once, and shorter ones little by little. One that was stuck (on a full
+//! device, or behind pinned files) tells little of the next ones, so the usual time grows to four
+//! times at most.
 //!
 //! # Invariants
 //! 1. The rate counts only while a round or its checkpoint is in progress: these end without any
@@ -39,6 +41,8 @@ const KEPT: [u64; 2] = [3, 4];
 const LEAST_PART: u128 = 9;
 /// The part of the difference by which a shorter round changes the usual time.
 const SHORTER: u32 = 8;
+/// The limit by which one round multiplies the usual time.
+const LONGER: u32 = 4;
 /// The credit of a page.
 const PAGE: u128 = 1 << 32;
 
@@ -160,10 +164,28 @@ impl Pace {
 
 impl Usual {
     fn mean(self, made: Self) -> Self {
+        let took = made.took.min(self.took.max(LOOK) * LONGER);
         Self {
             copied: self.copied.midpoint(made.copied),
             freed: self.freed.midpoint(made.freed),
-            took: made.took.max((self.took * (SHORTER - 1) + made.took) / SHORTER),
+            took: took.max((self.took * (SHORTER - 1) + took) / SHORTER),
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// One round that was stuck for minutes kept writers slow for dozens of rounds.
+    #[test]
+    fn a_stuck_round_counts_for_few_further_ones() {
+        let round = |millis| Usual { copied: 8, freed: 8, took: Duration::from_millis(millis) };
+        let stuck = round(1000).mean(round(300_000));
+        assert_eq!(stuck.took, Duration::from_secs(4));
+        let later = (0..12).fold(stuck, |usual, _| usual.mean(round(1000)));
+        assert!(later.took < Duration::from_secs(2), "{later:?}");
+        assert_eq!(round(1000).mean(round(3000)).took, Duration::from_secs(3), "it counts at once");
+        assert_eq!(round(0).mean(round(1000)).took, LOOK * LONGER, "no time is too short to grow");
     }
 }
