@@ -215,19 +215,16 @@ impl MemoryGovernor {
         Gathered { governor: self, bytes }
     }
 
-    /// Returns the limit of what may be known of superseded records: their part, unless the frames
-    /// need it for their floor.
-    pub(crate) fn superseded_limit(&self) -> u64 {
+    /// Changes what is known of superseded records, and notes its memory as a fact. `change` gets
+    /// the limit, and returns the bytes. It is one step: of two changes the later one is noted last.
+    ///
+    /// The limit is their part of the budget, unless the frames need it for their floor.
+    pub(crate) fn limit_superseded(&self, change: impl FnOnce(u64) -> u64) {
         let parts = self.parts();
         // As if nothing was noted, which may be more than the frames have by now.
         let frames = self.frame_bytes(&MemoryParts { superseded: 0, ..*parts });
         let above_floor = frames.saturating_sub(self.floor_of_frames(parts.budget));
-        (parts.budget / SUPERSEDED_PART).min(above_floor)
-    }
-
-    /// Notes the memory of what is known of superseded records, as a fact.
-    pub(crate) fn note_superseded(&self, superseded: u64) {
-        let parts = self.parts();
+        let superseded = change((parts.budget / SUPERSEDED_PART).min(above_floor));
         let wanted = MemoryParts { superseded, ..*parts };
         self.replace(parts, wanted);
     }

@@ -20,8 +20,7 @@ impl StoreInner {
                     return Some(None);
                 }
                 self.note_memory();
-                let superseded = self.superseded.limit_to(self.governor.superseded_limit());
-                self.governor.note_superseded(superseded);
+                self.governor.limit_superseded(|limit| self.superseded.limit_to(limit));
                 self.warn_if_over(&mut was_over);
                 let shares = self.governor.shares();
                 (applied != Some(shares)).then_some(Some(shares))

@@ -106,20 +106,23 @@ fn gathered_records_take_from_the_frames_down_to_their_floor() {
 fn noted_successors_take_from_the_frames_down_to_their_floor_and_give_it_back() {
     let governor = governor();
     let first = governor.shares();
-    assert_eq!(governor.superseded_limit(), 2 << 20);
-    governor.note_superseded(2 << 20);
+    let note = |expected: u64| {
+        governor.limit_superseded(|limit| {
+            assert_eq!(limit, expected, "what is noted counts only once");
+            limit
+        });
+    };
+    note(2 << 20);
     check(&governor);
     assert_eq!(governor.shares().frames, first.frames - 32);
-    assert_eq!(governor.superseded_limit(), 2 << 20, "what is noted counts only once");
+    note(2 << 20);
     // The index leaves the frames 512 KiB above their floor, and then nothing.
     governor.note_index(6 << 20);
-    assert_eq!(governor.superseded_limit(), 512 << 10);
-    governor.note_superseded(512 << 10);
+    note(512 << 10);
     check(&governor);
     assert_eq!(governor.shares().frames, 16);
     governor.note_index(7 << 20);
-    assert_eq!(governor.superseded_limit(), 0);
-    governor.note_superseded(0);
+    note(0);
     governor.note_index(0);
     assert_eq!(governor.shares(), first);
 }

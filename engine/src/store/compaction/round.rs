@@ -189,7 +189,10 @@ impl StoreInner {
             .scans
             .raise_begin(|scans| self.readers.raise_begin(|readers| raise([scans, readers])));
         // The frames get this memory back.
-        self.governor.note_superseded(self.superseded.forget_below(units, moved));
+        self.governor.limit_superseded(|limit| {
+            self.superseded.forget_below(units, moved);
+            self.superseded.limit_to(limit)
+        });
         Ok(moved.raw() - begin.raw())
     }
 }

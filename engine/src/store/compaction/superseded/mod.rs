@@ -18,8 +18,8 @@
 //!
 //! # Memory
 //! What is noted of the records of a page begins with the page, so it is complete unless a page has
-//! left memory before it was walked. If all pages take more than their share, those of the newest
-//! are forgotten permanently: they have grown least, and are compacted last.
+//! left memory before it was walked, or was forgotten. If all pages take more than their share,
+//! those of the newest are forgotten permanently: they have grown least, and are compacted last.
 
 mod collect;
 mod successors;
@@ -59,14 +59,13 @@ pub(super) enum Climb {
 }
 
 impl Superseded {
-    /// Forgets the pages below `begin`, the start of a page. Returns the bytes of the others.
-    pub(super) fn forget_below(&self, units: Units, begin: Address) -> u64 {
+    /// Forgets the pages below `begin`, the start of a page.
+    pub(super) fn forget_below(&self, units: Units, begin: Address) {
         let begin = begin.page(units.page_bits());
         let mut pages = self.pages();
         while let Some((&page, _)) = pages.of.first_key_value().filter(|(page, _)| **page < begin) {
             pages.forget(page);
         }
-        pages.bytes as u64
     }
 
     /// Forgets pages until the others take `limit` bytes at most. Returns the bytes.
@@ -236,7 +235,8 @@ mod tests {
         assert_eq!(superseded.limit_to(full), full / 3 * 2);
         let last = Climb::ProvenFrom(Address::new(32_832));
         assert_eq!(climb(&superseded, 64, 1, KEY), last);
-        assert_eq!(superseded.forget_below(units(), Address::new(16_384)), full / 3);
+        superseded.forget_below(units(), Address::new(16_384));
+        assert_eq!(superseded.limit_to(full), full / 3);
         assert_eq!(climb(&superseded, 64, 1, KEY), Climb::ProvenFrom(Address::new(64)));
         assert_eq!(climb(&superseded, 16_448, 1, KEY), last);
         assert_eq!(superseded.limit_to(0), 0);
