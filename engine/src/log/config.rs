@@ -16,6 +16,9 @@ const FRAMES_MIN: u64 = 4;
 pub(crate) const PAGES: [u64; 2] = [4 << 10, 32 << 20];
 const DEFAULT_PAGES: u64 = 32;
 const DEFAULT_PAGE_MAX: u64 = 2 << 20;
+/// The least memory of a log with the largest default pages. Each is a huge page of the system;
+/// smaller ones come and go as many small pages.
+const LARGE_PAGES_FROM: u64 = 16 * DEFAULT_PAGE_MAX;
 const IO_PART: u64 = 16;
 const IO_BYTES: [u64; 2] = [8 << 10, 32 << 20];
 const MEMORY: [u64; 2] = [24 << 10, 1 << 40];
@@ -87,7 +90,7 @@ pub struct Config {
     // Settings that rarely need a change.
     /// The bytes of a page, a power of two, 4 KiB to 32 MiB. Fixed when a log is created: opening
     /// fails for an existing log of another page size. Each opening needs memory for four pages
-    /// beside the buffers. Default: 1/32 of the memory, at most 2 MiB.
+    /// beside the buffers. Default: 2 MiB with at least 32 MiB of memory, otherwise 1/32 of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_size: Option<ByteSize>,
     /// The bytes of one file of the log, a multiple of the page size. Fixed when a log is created,
@@ -206,7 +209,10 @@ impl Geometry {
         check_commits(config.commit_every, config.commit_bytes)?;
         let io = (memory / IO_PART).clamp(IO_BYTES[0], IO_BYTES[1]);
         let asked = page_bytes.or(config.page_size.map(ByteSize::bytes));
-        let part = (memory / DEFAULT_PAGES).clamp(PAGES[0], DEFAULT_PAGE_MAX);
+        let part = match memory {
+            LARGE_PAGES_FROM.. => DEFAULT_PAGE_MAX,
+            _ => (memory / DEFAULT_PAGES).max(PAGES[0]),
+        };
         let page_bytes = asked.unwrap_or(1 << part.ilog2());
         within("page_size", page_bytes, PAGES)?;
         if !page_bytes.is_power_of_two() {

@@ -86,7 +86,7 @@ fn less_memory_of_the_log_limits_values_with_its_name() {
         put(&store, 1, b"one").await;
         store.close().await.expect("closes");
         let mut opened = 0;
-        for kib in (3 << 10..12 << 10).step_by(512) {
+        for kib in (6 << 10..18 << 10).step_by(512) {
             let store = match place.open(with(kib)).await {
                 Ok(store) => store,
                 Err(error) => {
