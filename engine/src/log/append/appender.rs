@@ -137,7 +137,7 @@ impl Appender {
     fn try_append(&self, entry: &[u8], guard: &Guard<'_>) -> Result<LogAddress, NotAppended> {
         let reservation = self.reserve(entry.len(), guard)?;
         let address = reservation.address();
-        reservation.fill(entry);
+        reservation.fill(entry).show();
         Ok(address)
     }
 

@@ -19,6 +19,21 @@ pub(crate) struct FrameWriter {
     layout: EntryLayout,
 }
 
+/// A frame that lacks its header.
+#[must_use]
+pub(crate) struct FilledFrame<'g> {
+    word: &'g AtomicU64,
+    header: Header,
+}
+
+impl FilledFrame<'_> {
+    /// Shows the frame to readers.
+    #[inline(always)]
+    pub(crate) fn show(self) {
+        self.header.release(self.word);
+    }
+}
+
 impl FrameWriter {
     pub(crate) fn new(memory: Arc<LogMemory>, framing: Framing, layout: EntryLayout) -> Self {
         assert_eq!(layout.capacity, framing.units.page_capacity(), "both know the same pages");
@@ -44,12 +59,25 @@ impl FrameWriter {
     /// Writes a frame into space that was allocated under this guard.
     #[inline]
     pub(crate) fn write(&self, address: Address, kind: Kind, payload: &[u8], guard: &Guard<'_>) {
+        self.fill(address, kind, payload, guard).show();
+    }
+
+    /// Writes a frame without its header. Until it is shown, it may be filled with another payload
+    /// of the same length.
+    #[inline]
+    pub(crate) fn fill<'g>(
+        &'g self,
+        address: Address,
+        kind: Kind,
+        payload: &[u8],
+        guard: &'g Guard<'_>,
+    ) -> FilledFrame<'g> {
         let words = self.memory.log().pages().words(address, guard);
-        let (header, rest) = words.split_first().expect("a frame has a header");
-        debug_assert!(Header::load(header).is_none(), "{address:?} is written once");
+        let (word, rest) = words.split_first().expect("a frame has a header");
+        debug_assert!(Header::load(word).is_none(), "{address:?} is written once");
         self.check_writable(address, guard);
         fill(rest, payload);
-        self.framing.header(address, kind, payload).release(header);
+        FilledFrame { word, header: self.framing.header(address, kind, payload) }
     }
 
     /// Writes entries into the space from `from` to `to`, which was allocated for them under this

@@ -1,9 +1,9 @@
 //! The space of one entry, taken before the entry is written.
 //!
-//! The write-ahead log of a store takes space first, then makes a change, and then writes the entry
-//! of the change. So a change that takes effect always has an entry.
+//! The write-ahead log of a store takes space first and fills it, then makes a change, and then
+//! shows the entry of the change. So a change that takes effect always has an entry.
 
-use super::frame_writer::FrameWriter;
+use super::frame_writer::{FilledFrame, FrameWriter};
 use crate::base::address::Address;
 use crate::epoch::Guard;
 use crate::hybrid_log::Position;
@@ -18,6 +18,21 @@ pub(crate) struct Reservation<'a> {
     guard: &'a Guard<'a>,
     length: usize,
     place: Place,
+}
+
+/// Space with an entry that no reader sees yet. If it is dropped, its entry has zeros.
+#[must_use]
+pub(crate) struct FilledSpace<'a> {
+    space: Reservation<'a>,
+    content: Content<'a>,
+}
+
+/// The entry of filled space.
+enum Content<'a> {
+    /// In one frame at this address.
+    Frame(FilledFrame<'a>, Address),
+    /// In pieces, which are written when they are shown.
+    Pieces([Position; 2], &'a [u8]),
 }
 
 /// The place of the entry.
@@ -57,31 +72,48 @@ impl<'a> Reservation<'a> {
         }
     }
 
-    /// Writes the entry.
+    /// Writes the entry, except for what shows it.
     #[inline(always)]
-    pub(crate) fn fill(self, entry: &[u8]) {
+    pub(crate) fn fill(self, entry: &'a [u8]) -> FilledSpace<'a> {
         assert_eq!(entry.len(), self.length, "the space was taken for this entry");
-        self.write(entry);
-        // Not a flag for the drop: a byte that is read as a part of a word waits until all stores
-        // before it have ended, and those to a new page take long.
-        std::mem::forget(self);
+        let content = match self.place {
+            Place::Frame(address) => {
+                Content::Frame(self.frames.fill(address, Kind::Whole, entry, self.guard), address)
+            }
+            Place::Pieces(space) => Content::Pieces(space, entry),
+        };
+        FilledSpace { content, space: self }
     }
 
     #[inline(always)]
-    fn write(&self, entry: &[u8]) {
+    fn show(&self, content: Content<'_>) {
         let (frames, memory) = (self.frames, self.frames.memory());
-        match self.place {
-            Place::Frame(address) => {
-                frames.write(address, Kind::Whole, entry, self.guard);
-                let end = Address::new(address.raw() + frame_bytes(entry.len()) as u64);
+        match content {
+            Content::Frame(frame, address) => {
+                frame.show();
+                let end = Address::new(address.raw() + frame_bytes(self.length) as u64);
                 debug_assert!(
                     end.raw() <= memory.log().tail_address().raw(),
                     "readers find each written frame below the tail: {address:?}"
                 );
                 memory.notify_written(end);
             }
-            Place::Pieces(space) => frames.write_entries(space, &[entry], |_at| {}, self.guard),
+            Content::Pieces(space, entry) => {
+                frames.write_entries(space, &[entry], |_at| {}, self.guard);
+            }
         }
+    }
+}
+
+impl FilledSpace<'_> {
+    /// Shows the entry to readers.
+    #[inline(always)]
+    pub(crate) fn show(self) {
+        let Self { space, content } = self;
+        space.show(content);
+        // Not a flag for the drop: a byte that is read as a part of a word waits until all stores
+        // before it have ended, and those to a new page take long.
+        std::mem::forget(space);
     }
 }
 
@@ -90,6 +122,13 @@ impl Drop for Reservation<'_> {
     #[inline(never)]
     fn drop(&mut self) {
         let zeros = vec![0; self.length];
-        self.write(&zeros);
+        match self.place {
+            Place::Frame(address) => {
+                // In place of an entry that was not shown.
+                let frame = self.frames.fill(address, Kind::Whole, &zeros, self.guard);
+                self.show(Content::Frame(frame, address));
+            }
+            Place::Pieces(space) => self.show(Content::Pieces(space, &zeros)),
+        }
     }
 }

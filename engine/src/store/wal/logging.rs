@@ -120,6 +120,8 @@ fn log_change<T: TakesEffect>(
     HashedKey { bytes: key, hash }: HashedKey<'_>,
     (description, change): (KeyChange<'_>, impl FnOnce() -> T),
 ) -> Result<T, Box<Unlogged>> {
+    // The record comes while its entry is encoded and filled.
+    core.log.pages().prefetch(core.index.newest_at_once(hash));
     let (session, until) = progress(wal, logger).map_err(unlogged)?.unzip();
     let (table, serial) = (core.table.number, session.as_ref().map(|session| session.serial));
     let entry = WalEntry::Change { table, key, change: description, session };

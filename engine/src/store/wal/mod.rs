@@ -7,13 +7,20 @@
 //! changes from the cut on ([`replay`]).
 //!
 //! # A logged change
-//! 1. The writer locks the *stripe* of the key ([`stripes`]), under its guard.
-//! 2. It takes space for the entry. Without space it waits, and nothing has happened. If the change
-//!    needs room in the log of the store, it looks for that first.
+//! 1. The writer encodes the entry, in a buffer of its thread. It locks the *stripe* of the key
+//!    ([`stripes`]), under its guard.
+//! 2. It takes space for the entry, and fills it. Without space it waits, and nothing has happened.
+//!    If the change needs room in the log of the store, it looks for that first.
 //! 3. It makes the change.
-//! 4. It writes the entry. A change that another operation was faster than has an entry of zeros.
+//! 4. It shows the entry, by its header. A change that another operation was faster than has an
+//!    entry of zeros.
 //!
 //! No code of the user runs in between: a new value is computed and encoded first.
+//!
+//! # Misses of the cache
+//! The record is asked for before the first step: it comes while the entry is encoded, copied and
+//! summed up. After the change little is left to do, so the processor reaches the next operation
+//! of the task, and its line of the index, while it waits for the record.
 //!
 //! # Invariants
 //! 1. The entries of one key are in the order of its changes, since a writer has the stripe from

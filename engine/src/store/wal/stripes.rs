@@ -11,27 +11,29 @@ use std::sync::PoisonError;
 
 /// The number of locks. Few threads change keys at once.
 const COUNT: usize = if cfg!(loom) { 3 } else { 1024 };
-/// The bytes that a buffer keeps from one entry to the next.
-const KEPT: usize = 512;
 
-/// The locks, each with the buffer in which an entry is encoded.
+/// The locks. They guard no memory of their own: another thread may have had the last change of a
+/// stripe, and every line that belongs to it would come from the other core.
 #[derive(Debug)]
-pub(super) struct Stripes(Box<[Mutex<Vec<u8>>]>);
+pub(super) struct Stripes(Box<[Mutex<()>]>);
 
-/// A locked stripe, with an empty buffer.
-pub(in crate::store) struct Stripe<'s>(MutexGuard<'s, Vec<u8>>);
+/// A locked stripe.
+#[must_use]
+pub(in crate::store) struct Stripe<'s> {
+    _lock: MutexGuard<'s, ()>,
+}
 
 impl Stripes {
     pub(super) fn new() -> Self {
-        Self((0..COUNT).map(|_stripe| Mutex::new(Vec::new())).collect())
+        Self((0..COUNT).map(|_stripe| Mutex::new(())).collect())
     }
 
     /// Locks the stripe of a key.
     pub(super) fn lock(&self, hash: KeyHash) -> Stripe<'_> {
         if weak_spot::is_logged_without_stripe()
-            && let Some(other) = self.0.iter().find_map(|stripe| stripe.try_lock().ok())
+            && let Some(_lock) = self.0.iter().find_map(|stripe| stripe.try_lock().ok())
         {
-            return Stripe::begin(other);
+            return Stripe { _lock };
         }
         self.lock_at(stripe_of(hash))
     }
@@ -43,8 +45,8 @@ impl Stripes {
     }
 
     fn lock_at(&self, place: usize) -> Stripe<'_> {
-        // The buffer of a writer that panicked is encoded anew.
-        Stripe::begin(self.0[place].lock().unwrap_or_else(PoisonError::into_inner))
+        // A writer that panicked has left nothing in it.
+        Stripe { _lock: self.0[place].lock().unwrap_or_else(PoisonError::into_inner) }
     }
 }
 
@@ -58,25 +60,6 @@ pub(in crate::store) fn stripes_of(keys: impl Iterator<Item = KeyHash>) -> Vec<u
 
 fn stripe_of(hash: KeyHash) -> usize {
     usize::try_from(hash.bits() % COUNT as u64).expect("few stripes")
-}
-
-impl<'s> Stripe<'s> {
-    fn begin(mut buffer: MutexGuard<'s, Vec<u8>>) -> Self {
-        buffer.clear();
-        Self(buffer)
-    }
-
-    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
-        &mut self.0
-    }
-}
-
-impl Drop for Stripe<'_> {
-    fn drop(&mut self) {
-        if self.0.capacity() > KEPT {
-            *self.0 = Vec::new();
-        }
-    }
 }
 
 #[cfg(all(test, loom))]

@@ -17,6 +17,7 @@ use crate::log::{LogAddress, NotAppended, Space};
 use crate::statistics::WalStats;
 use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
 
 /// The log, and the locks of the keys.
 #[derive(Debug)]
@@ -28,6 +29,27 @@ pub(crate) struct WriteAheadLog {
     /// Notified when it is live.
     live: Event,
     relief: Relief,
+}
+
+thread_local! {
+    /// The buffer in which a change encodes its entry.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The bytes that the buffer of a thread keeps from one entry to the next.
+const KEPT: usize = 512;
+
+/// Passes an encoded entry to `body`, which encodes no other.
+#[inline(always)]
+fn with_encoded<T>(entry: &WalEntry<'_>, body: impl FnOnce(&[u8]) -> T) -> T {
+    let mut buffer = BUFFER.take();
+    buffer.clear();
+    entry.encode(&mut buffer);
+    let result = body(&buffer);
+    if buffer.capacity() <= KEPT {
+        BUFFER.set(buffer);
+    }
+    result
 }
 
 /// Operations append entries: every entry was repeated.
@@ -66,10 +88,11 @@ impl WriteAheadLog {
         guard: &Guard<'_>,
         (change, took_effect): (impl FnOnce() -> T, impl FnOnce(&T) -> bool),
     ) -> Result<T, NotAppended> {
-        let mut stripe = self.stripes.lock(hash);
-        let buffer = stripe.buffer();
-        entry.encode(buffer);
-        self.log_under(buffer, guard, (change, took_effect))
+        // Before the lock.
+        with_encoded(entry, |entry| {
+            let _stripe = self.stripes.lock(hash);
+            self.log_under(entry, guard, (change, took_effect))
+        })
     }
 
     /// Makes all changes of a batch, and writes its entry. The caller has locked its keys.
@@ -85,7 +108,7 @@ impl WriteAheadLog {
         self.log_under(&entry.to_bytes(), guard, (change, Result::is_ok))
     }
 
-    /// Takes space for an entry, makes its change, and writes the entry if that took effect. The
+    /// Takes space for an entry, makes its change, and shows the entry if that took effect. The
     /// stripes of its keys are locked.
     #[inline(always)]
     fn log_under<T>(
@@ -94,11 +117,12 @@ impl WriteAheadLog {
         guard: &Guard<'_>,
         (change, took_effect): (impl FnOnce() -> T, impl FnOnce(&T) -> bool),
     ) -> Result<T, NotAppended> {
-        let space = self.log.inner.appender.reserve(entry.len(), guard)?;
+        // Before the change, whose record may be on its way to the processor.
+        let filled = self.log.inner.appender.reserve(entry.len(), guard)?.fill(entry);
         weak_spot::pause();
         let changed = change();
         if took_effect(&changed) {
-            space.fill(entry);
+            filled.show();
         }
         Ok(changed)
     }
@@ -115,7 +139,7 @@ impl WriteAheadLog {
         guard: &Guard<'_>,
     ) -> Result<(), NotAppended> {
         let bytes = entry.to_bytes();
-        self.log.inner.appender.reserve(bytes.len(), guard)?.fill(&bytes);
+        self.log.inner.appender.reserve(bytes.len(), guard)?.fill(&bytes).show();
         Ok(())
     }
 
