@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use kvick::checkpoint::Token;
 use kvick::config::{ByteSize, DurableBy};
 use kvick::io::sim::{Random, SimDisk};
 use kvick::runtime::Simulation;
@@ -24,14 +25,24 @@ fn config(durable: DurableBy) -> Config {
 }
 
 async fn open(site: &Site, durable: DurableBy) -> Store {
-    FasterKv::builder(config(durable))
+    open_in(site, durable, Some("wal"), None).await
+}
+
+/// Opens the store with the log in this directory, at a checkpoint if there is one given.
+async fn open_in(
+    site: &Site,
+    durable: DurableBy,
+    wal: Option<&str>,
+    token: Option<Token>,
+) -> Store {
+    let mut builder = FasterKv::builder(config(durable))
         .runtime(site.handle.clone())
         .directory(site.disk.directory("db"))
-        .wal_directory(site.disk.directory("wal"))
-        .seed(site.seed)
-        .open_in_directory()
-        .await
-        .expect("opens")
+        .seed(site.seed);
+    if let Some(wal) = wal {
+        builder = builder.wal_directory(site.disk.directory(wal));
+    }
+    builder.recover(token).open_in_directory().await.expect("opens")
 }
 
 async fn check(store: &Store, number: u64) {
@@ -89,4 +100,53 @@ fn power_cuts_while_a_log_is_left_lose_nothing() {
         checked.set(checked.get() + leave(seed, &disk, 1000, (0, &mut random)));
     });
     println!("{} images checked", checked.get());
+}
+
+/// Returns the number of files in a directory, beside its lock.
+fn files_in(disk: &SimDisk, directory: &str) -> usize {
+    let within = format!("{directory}/");
+    let is_file = |name: &&String| name.starts_with(&within) && !name.ends_with("/lock");
+    disk.files().iter().map(|(name, _bytes)| name).filter(is_file).count()
+}
+
+/// A store that left a log whose files were out of reach, and then left another one, forgot the
+/// first: its files stayed, and no log could be made in their directory.
+#[test]
+fn logs_that_were_left_out_of_reach_go_later() {
+    const DIRECTORIES: [&str; 3] = ["one", "two", "three"];
+    seeds(20, |seed| {
+        let (world, random) = (World::new(seed), &mut Random::new(seed));
+        let mut site = world.site.clone();
+        world.simulation.run(async {
+            for (number, directory) in (1..).zip(DIRECTORIES) {
+                let store = open_in(&site, DurableBy::Wal, Some(directory), None).await;
+                for key in 0..KEYS {
+                    store.upsert(&key, &(number + key)).await.expect("there is space");
+                }
+                let taken = store.checkpoint().await.expect("taken");
+                store.close().await.expect("closes");
+                // Gives up the changes after the checkpoint, and so the log.
+                site.seed += 1;
+                let token = Some(taken.token);
+                let store = open_in(&site, DurableBy::Checkpoint, None, token).await;
+                check(&store, number).await;
+                store.close().await.expect("closes");
+                assert!(files_in(&site.disk, directory) > 0, "out of reach");
+                site.seed += 1;
+            }
+            for directory in DIRECTORIES {
+                if random.chance(0.5) {
+                    let store = open_in(&site, DurableBy::Wal, Some(directory), None).await;
+                    check(&store, DIRECTORIES.len() as u64).await;
+                    store.close().await.expect("closes");
+                    site.seed += 1;
+                }
+                let store = open_in(&site, DurableBy::Checkpoint, Some(directory), None).await;
+                check(&store, DIRECTORIES.len() as u64).await;
+                store.close().await.expect("closes");
+                assert_eq!(files_in(&site.disk, directory), 0, "{directory}");
+                site.seed += 1;
+            }
+        });
+    });
 }

@@ -7,7 +7,8 @@
 //! 3. The files of the log are deleted, the manifest of the log last.
 //!
 //! A crash before 2 leaves a store with a log, and after it one without. An opening of either kind
-//! repeats 3 for as long as the manifest of the log is there.
+//! repeats 3 for as long as the manifest of the log is there. If another directory was out of
+//! reach, a later opening that names it does so: the manifest knows the last 16 logs.
 
 use super::{Builder, Places, launch};
 use crate::base::error::{Error, Result};

@@ -46,10 +46,8 @@ impl Opening {
             manifest.leave_wal();
             return Ok(None);
         };
-        if let Some(left) = manifest.wal_left() {
-            // One that the store has left before has nothing that it needs.
-            log::remove(&*directory, left).await?;
-        }
+        // One that the store has left before has nothing that it needs.
+        log::remove(&*directory, &manifest.wals_left()).await?;
         let place = directory.describe();
         let salt = self.life.rotate_left(13) ^ 0x6b76_6963_6b77_616c;
         let around = (directory, self.handle.clone());
@@ -116,13 +114,11 @@ pub(crate) async fn has_wal(directory: &dyn Directory) -> Result<bool> {
     Ok(manifest.is_some_and(|manifest| manifest.wal().is_some()))
 }
 
-/// Deletes the write-ahead log that a store has left, if it is in this directory. Otherwise, or
-/// after an error, a later opening does that.
+/// Deletes a write-ahead log that a store has left, if it is in this directory. Otherwise, or after
+/// an error, a later opening does that.
 pub(crate) async fn remove_left_wal(checkpoints: &Checkpoints, directory: &dyn Directory) {
-    let salt = checkpoints.checkpoint_files().manifest().wal_left();
-    if let Some(salt) = salt
-        && let Err(error) = log::remove(directory, salt).await
-    {
+    let salts = checkpoints.checkpoint_files().manifest().wals_left();
+    if let Err(error) = log::remove(directory, &salts).await {
         tracing::warn!(%error, "the write-ahead log that the store has left was not deleted");
     }
 }

@@ -7,18 +7,21 @@ use crate::opening::lock;
 use kvick_io::Directory;
 use std::io;
 
-/// Deletes the files of the log in `directory` if it has this `salt`. The manifest is deleted last,
-/// so an interrupted removal can be repeated.
+/// Deletes the files of the log in `directory` if it has one of these `salts`. The manifest is
+/// deleted last, so an interrupted removal can be repeated.
 ///
 /// # Errors
 /// `InUse` if the log is open. The errors of the directory.
-pub(crate) async fn remove(directory: &dyn Directory, salt: u64) -> Result<()> {
+pub(crate) async fn remove(directory: &dyn Directory, salts: &[u64]) -> Result<()> {
+    if salts.is_empty() {
+        return Ok(());
+    }
     let has_salt = async || -> Result<bool> {
         let names = files::list(directory).await?;
         if !names.iter().any(|name| name == MANIFEST) {
             return Ok(false);
         }
-        Ok(look(directory, false).await?.is_some_and(|found| found.log.salt.0 == salt))
+        Ok(look(directory, false).await?.is_some_and(|found| salts.contains(&found.log.salt.0)))
     };
     if !has_salt().await? {
         return Ok(());

@@ -40,6 +40,9 @@ const WAL: &str = "wal";
 /// The feature of a store whose contents were replaced.
 const CONTENTS: &str = "contents";
 
+/// The largest number of write-ahead logs whose files are deleted after the store has left them.
+pub(crate) const MOST_LEFT: usize = 16;
+
 /// The manifest of one store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,9 +67,12 @@ pub(crate) struct Manifest {
     /// The salt of the write-ahead log, which tells it from all others, in a store that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wal: Option<Hex>,
-    /// The salt of a write-ahead log that the store has left, whose files go.
+    /// The salt of the write-ahead log that the store has left last, whose files go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wal_left: Option<Hex>,
+    /// The salts of those that it has left before, the latest at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    wal_left_before: Vec<Hex>,
     /// The address of the write-ahead log below which it has changes that were given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wal_rewound: Option<u64>,
@@ -115,6 +121,7 @@ impl Manifest {
             store,
             wal: None,
             wal_left: None,
+            wal_left_before: Vec::new(),
             wal_rewound: None,
             wal_rewinds: 0,
             wal_discards: 0,
@@ -208,6 +215,7 @@ impl Manifest {
         only.checkpoints.iter_mut().for_each(|record| record.durability = Durability::PowerCut);
         only.set_wal(None);
         only.wal_left = None;
+        only.wal_left_before.clear();
         only.set_contents(0);
         only.passed_over.clear();
         only.drop_images_of_none();
@@ -232,6 +240,7 @@ impl Manifest {
         self.set_contents(number);
         self.set_wal(before.wal());
         self.wal_left = before.wal_left;
+        self.wal_left_before.clone_from(&before.wal_left_before);
         (self.wal_rewinds, self.wal_discards) = (before.wal_rewinds, before.wal_discards);
         if self.store.has_expiry() {
             self.clock = self.clock.max(before.clock);
@@ -251,14 +260,19 @@ impl Manifest {
         self.wal.map(|salt| salt.0)
     }
 
-    /// Returns the salt of a write-ahead log that the store has left. Its files may still be there.
-    pub(crate) fn wal_left(&self) -> Option<u64> {
-        self.wal_left.map(|salt| salt.0)
+    /// Returns the salts of write-ahead logs that the store has left. Their files may still be
+    /// there.
+    pub(crate) fn wals_left(&self) -> Vec<u64> {
+        self.wal_left_before.iter().chain(&self.wal_left).map(|salt| salt.0).collect()
     }
 
     /// Leaves the write-ahead log, if there is one. The checkpoints have no place in it any more.
     pub(crate) fn leave_wal(&mut self) {
-        self.wal_left = self.wal.or(self.wal_left);
+        if let Some(left) = self.wal {
+            self.wal_left_before.extend(self.wal_left.replace(left));
+            let excess = (self.wal_left_before.len() + 1).saturating_sub(MOST_LEFT);
+            self.wal_left_before.drain(..excess);
+        }
         self.set_wal(None);
     }
 
@@ -408,6 +422,7 @@ impl Manifest {
             && self.store.has_sound_tables()
             && self.features == self.needed_features()
             && (self.clock == 0 || self.store.has_expiry())
+            && (self.wal_left.is_some() || self.wal_left_before.is_empty())
             && below(&images)
             && ascending(tokens)
             && ascending(images)

@@ -185,3 +185,24 @@ fn contradictions_are_found_under_a_good_checksum() {
         assert!(Manifest::decode("manifest", &manifest.encode()).is_err(), "{number}");
     }
 }
+
+/// A store forgot a log that it had left as soon as it left another one.
+#[test]
+fn the_logs_that_were_left_last_are_remembered() {
+    let mut manifest = manifest();
+    for salt in 1..=20 {
+        manifest.set_wal(Some(salt));
+        manifest.leave_wal();
+        // There is none to leave.
+        manifest.leave_wal();
+        let first = salt.saturating_sub(MOST_LEFT as u64) + 1;
+        assert_eq!(manifest.wals_left(), (first..=salt).collect::<Vec<_>>());
+        let read = Manifest::decode("manifest", &manifest.encode()).expect("sound");
+        assert_eq!(read, manifest);
+    }
+    assert!(manifest.with_only(8).expect("a checkpoint").wals_left().is_empty());
+    let mut torn = manifest;
+    torn.wal_left = None;
+    let refused = Manifest::decode("manifest", &torn.encode()).expect_err("none is the last");
+    assert_eq!(refused.kind(), ErrorKind::Corrupt);
+}
