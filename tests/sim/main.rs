@@ -76,6 +76,7 @@ mod successors;
 mod syncs;
 mod tables;
 mod transient;
+mod wakers;
 mod wal_faults;
 mod wal_full;
 mod wal_refusals;

@@ -6,21 +6,23 @@
 //! have the right order. [`listen`] is for a task that waits for something besides events, and
 //! looks once more after it has listened. `tests/tidy/` lists the files that may call it.
 //!
-//! # Wakers that panic
-//! A waker is foreign code, and it runs within the notification: in the middle of a driver, or of
-//! another operation. So wakers are wrapped in a [`Shield`] while they wait here. A panic of a
-//! waker is logged, and reaches neither the notifying task nor the other waiting tasks.
+//! # Wakers are foreign code
+//! A waker runs within the notification: in the middle of a driver, or of another operation. So
+//! wakers are wrapped in a [`Shield`] while they wait here. A panic of a waker is logged, and
+//! reaches neither the notifying task nor the other waiting tasks. No lock is held while a waker
+//! runs or is dropped, so it may poll or drop any future of the store ([`event`]).
 
 pub(crate) mod backoff;
+mod event;
 pub(crate) mod in_order;
 
-use event_listener::{Event, EventListener};
+pub(crate) use event::{Event, shielded};
+
+use event::{Listener, Shielded};
 use std::fmt;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 /// Waits until `look` returns a value, and looks again after each notification of `event`.
 ///
@@ -58,7 +60,7 @@ pub(crate) fn listen<const N: usize>(events: [&Event; N]) -> Told<N> {
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Told<const N: usize = 1> {
-    listeners: [EventListener; N],
+    listeners: [Listener; N],
     shield: Shield,
 }
 
@@ -71,13 +73,11 @@ impl<const N: usize> Future for Told<N> {
     }
 }
 
-fn poll_any(
-    listeners: &mut [EventListener],
-    shield: &mut Shield,
-    context: &Context<'_>,
-) -> Poll<()> {
-    let mut context = Context::from_waker(shield.over(context.waker()));
-    let is_told = |listener: &mut EventListener| Pin::new(listener).poll(&mut context).is_ready();
+fn poll_any(listeners: &mut [Listener], shield: &mut Shield, context: &Context<'_>) -> Poll<()> {
+    // An earlier waker is dropped after the listeners, and their locks, have let go of it.
+    let _earlier = shield.turn_to(context.waker());
+    let mut context = Context::from_waker(shield.waker());
+    let is_told = |listener: &mut Listener| Pin::new(listener).poll(&mut context).is_ready();
     if listeners.iter_mut().any(is_told) { Poll::Ready(()) } else { Poll::Pending }
 }
 
@@ -97,15 +97,6 @@ pub(crate) async fn yield_once() {
     .await;
 }
 
-/// Runs `tell`, which may wake foreign tasks, and logs a panic of their wakers.
-pub(crate) fn shielded<R>(tell: impl FnOnce() -> R) -> Option<R> {
-    let told = catch_unwind(AssertUnwindSafe(tell));
-    if told.is_err() {
-        tracing::error!("the waker of a task panicked; the task was not woken");
-    }
-    told.ok()
-}
-
 /// A waker whose panics end here. It is made when there is something to wait for.
 #[derive(Default)]
 struct Shield {
@@ -114,10 +105,18 @@ struct Shield {
 }
 
 impl Shield {
-    fn over(&mut self, waker: &Waker) -> &Waker {
-        let known = self.wakers.take().filter(|(task, _)| task.will_wake(waker));
-        let make = || (waker.clone(), Waker::from(Arc::new(Shielded(waker.clone()))));
-        &self.wakers.insert(known.unwrap_or_else(make)).1
+    /// Covers the waker of the task. Returns the wakers that it no longer needs.
+    #[must_use]
+    fn turn_to(&mut self, waker: &Waker) -> Option<(Waker, Waker)> {
+        if self.wakers.as_ref().is_some_and(|(task, _)| task.will_wake(waker)) {
+            return None;
+        }
+        self.wakers.replace((waker.clone(), Shielded::over(waker.clone())))
+    }
+
+    /// Returns the waker to register.
+    fn waker(&self) -> &Waker {
+        &self.wakers.as_ref().expect("it covers a waker").1
     }
 }
 
@@ -127,23 +126,13 @@ impl fmt::Debug for Shield {
     }
 }
 
-struct Shielded(Waker);
-
-impl Wake for Shielded {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        shielded(|| self.0.wake_by_ref());
-    }
-}
-
 #[cfg(all(test, not(loom), not(shuttle)))]
 mod tests {
     use super::*;
     use std::cell::Cell;
     use std::pin::pin;
+    use std::sync::{Arc, Mutex};
+    use std::task::Wake;
 
     /// A timed checkpoint found the store open, and the store was closed meanwhile. Then the
     /// checkpoint listened for a change that had already been notified: `close` never returned.
@@ -199,5 +188,53 @@ mod tests {
         event.notify(usize::MAX);
         assert!(is_ready(second, sound), "the waiter after the panicking waker is not woken");
         assert!(is_ready(first, sound));
+    }
+
+    /// A waker that polls another waiter of the same event, and drops it.
+    struct Reentrant(Mutex<Option<(Arc<Event>, Told)>>);
+
+    impl Wake for Reentrant {
+        fn wake(self: Arc<Self>) {
+            let inner = self.0.lock().expect("no panic").take();
+            let (event, mut other) = inner.expect("woken once");
+            // Each of these takes the lock of the list of waiters.
+            let is_told = Pin::new(&mut other).poll(&mut Context::from_waker(Waker::noop()));
+            assert!(is_told.is_ready(), "both waiters were notified");
+            drop(listen([&event]));
+            event.notify(usize::MAX);
+        }
+    }
+
+    /// A waker ran while the lock of the list of waiters was held: it deadlocked as soon as it
+    /// listened to the event, or dropped a future that did.
+    #[test]
+    fn a_waker_may_use_the_event_that_wakes_it() {
+        let event = Arc::new(Event::new());
+        let mut first = pin!(listen([&event]));
+        let second = listen([&event]);
+        let waker = Arc::new(Reentrant(Mutex::new(Some((Arc::clone(&event), second)))));
+        let polled = first.as_mut().poll(&mut Context::from_waker(&Waker::from(waker.clone())));
+        assert!(polled.is_pending());
+        event.notify(usize::MAX);
+        assert!(waker.0.lock().expect("no panic").is_none(), "the waker has run");
+        assert!(first.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    }
+
+    /// A listener that is dropped passes its notification on, and runs that waker unlocked, too.
+    #[test]
+    fn a_waker_may_use_the_event_of_a_dropped_waiter() {
+        let event = Arc::new(Event::new());
+        let first = listen([&event]);
+        let mut second = pin!(listen([&event]));
+        let third = listen([&event]);
+        let waker = Arc::new(Reentrant(Mutex::new(Some((Arc::clone(&event), third)))));
+        let polled = second.as_mut().poll(&mut Context::from_waker(&Waker::from(waker.clone())));
+        assert!(polled.is_pending());
+        event.notify(1);
+        // The third waiter is told by the drop of a fourth.
+        let fourth = listen([&event]);
+        drop(first);
+        drop(fourth);
+        assert!(waker.0.lock().expect("no panic").is_none(), "the waker has run");
     }
 }

@@ -7,9 +7,8 @@ use super::progress::Watched;
 use super::reply::Reply;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::kinds::CheckpointToken;
-use crate::base::wait::wait_either;
+use crate::base::wait::{Event, wait_either};
 use crate::hybrid_log::LogStatus;
-use event_listener::Event;
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::fmt;
 

@@ -1,7 +1,6 @@
 //! The progress of a checkpoint, for callers that watch it.
 
-use crate::base::wait::wait_until;
-use event_listener::Event;
+use crate::base::wait::{Event, wait_until};
 use futures::stream::{self, Stream};
 use kvick_io::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::ops::Deref;

@@ -60,11 +60,10 @@ pub(crate) use status::LogStatus;
 
 use crate::base::address::Address;
 use crate::base::error::Result;
-use crate::base::wait::{wait_either, wait_until};
+use crate::base::wait::{Event, wait_either, wait_until};
 use crate::epoch::{Epoch, Guard};
 use crate::record::{Layout, NewRecord, RecordInfo, RecordRef, TableNumber};
 use allocate::allocator::AllocatorState;
-use event_listener::Event;
 use kvick_io::{AlignedBuf, BufPool, Device};
 use kvick_runtime::Handle;
 use parts::LogParts;

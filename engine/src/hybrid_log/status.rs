@@ -11,8 +11,7 @@
 //! lock, since the child never gets back a lock that a thread of the parent held.
 
 use crate::base::error::{Error, Result};
-use crate::base::wait::wait_either;
-use event_listener::Event;
+use crate::base::wait::{Event, wait_either};
 use kvick_io::Birthplace;
 use kvick_io::sync::Mutex;
 use kvick_io::sync::atomic::{AtomicU8, Ordering};

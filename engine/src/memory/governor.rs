@@ -31,8 +31,8 @@
 //! All calls are on cold paths: the state is under a lock, which no caller holds for long.
 
 use crate::base::error::{Error, Result};
+use crate::base::wait::Event;
 use crate::config::{ByteSize, buffer_share, least_page_share};
-use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
 

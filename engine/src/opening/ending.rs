@@ -20,9 +20,8 @@
 //!    and get one result. A caller that is dropped, or is never polled again, delays no other.
 
 use crate::base::error::{Error, Result};
-use crate::base::wait::{wait_either, wait_until};
+use crate::base::wait::{Event, wait_either, wait_until};
 use crate::hybrid_log::HybridLog;
-use event_listener::Event;
 use futures::future::BoxFuture;
 use kvick_io::Lock;
 use kvick_io::sync::{Mutex, MutexGuard};

@@ -39,7 +39,7 @@
 //! Source: Prasaad, Chandramouli, Kossmann: "Concurrent Prefix Recovery: Performing CPR on a
 //! Database", SIGMOD 2019.
 
-use event_listener::Event;
+use crate::base::wait::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
 const CUT: u64 = 1;

@@ -6,8 +6,8 @@
 
 use super::limits::{Claim, Limits};
 use crate::base::error::{Error, Result};
+use crate::base::wait::Event;
 use crate::hybrid_log::parts::LogParts;
-use event_listener::Event;
 use kvick_io::sync::Mutex;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 

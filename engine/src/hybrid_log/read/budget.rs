@@ -14,8 +14,7 @@
 //! reader does not come, its task may sleep permanently, too. So nothing is wanted any more after
 //! small readers looked [`PATIENCE`] times.
 
-use crate::base::wait::{wait_until, yield_once};
-use event_listener::{Event, IntoNotification};
+use crate::base::wait::{Event, wait_until, yield_once};
 use futures::task::AtomicWaker;
 use kvick_io::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::pin::Pin;
@@ -237,7 +236,7 @@ impl ReadBudget {
         if taken == 0 {
             self.freed.notify(usize::MAX);
         } else {
-            self.freed.notify(1.additional());
+            self.freed.notify_another();
         }
     }
 }

@@ -3,9 +3,9 @@
 use super::sync::{SyncDriver, Syncs};
 use crate::base::address::Address;
 use crate::base::error::Result;
+use crate::base::wait::Event;
 use crate::hybrid_log::parts::LogParts;
 use crate::hybrid_log::status::LogStatus;
-use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The state of a log between its memory and its device, beside the marks.

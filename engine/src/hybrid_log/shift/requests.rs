@@ -1,7 +1,7 @@
 //! The requests of tasks to the drivers, and the events by which the drivers answer.
 
 use crate::base::address::{Address, Watermark};
-use event_listener::Event;
+use crate::base::wait::Event;
 use kvick_io::sync::atomic::{AtomicU32, Ordering};
 
 /// The marks that tasks asked for, beyond the marks by the geometry.

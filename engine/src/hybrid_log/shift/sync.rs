@@ -5,9 +5,8 @@
 //! failure once: a caller that stops waiting must not take that report with it.
 
 use crate::base::error::{Error, Result};
-use crate::base::wait::wait_either;
+use crate::base::wait::{Event, wait_either};
 use crate::hybrid_log::status::LogStatus;
-use event_listener::Event;
 use kvick_io::Device;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 

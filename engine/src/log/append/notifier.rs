@@ -11,9 +11,8 @@
 //! sleeper. So at least one of them sees the first step of the other.
 
 use crate::base::address::{ADDRESS_MAX, Address};
-use crate::base::wait::{Told, listen};
+use crate::base::wait::{Event, Told, listen};
 use crate::epoch::Epoch;
-use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 
 const OFF: u64 = u64::MAX;

@@ -2,12 +2,12 @@
 //! holes between them.
 
 use crate::base::address::{Address, Watermark};
+use crate::base::wait::Event;
 use crate::log::commit::committed::Committed;
 use crate::log::commit::last_entry::LastEntry;
 use crate::log::commit::pending::PendingCommit;
 use crate::log::commit::state::CommitState;
 use crate::log::truncate::holes::Holes;
-use event_listener::Event;
 
 /// The entries of a log that readers may see.
 #[derive(Debug)]

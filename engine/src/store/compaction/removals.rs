@@ -1,6 +1,6 @@
 //! Tells the driver of compaction that keys are removed.
 
-use event_listener::Event;
+use crate::base::wait::Event;
 use kvick_io::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether a key was removed since the driver asked. In a store whose driver does not ask, nothing

@@ -8,12 +8,11 @@ use super::page::PageContents;
 use super::uncertain::{Stopped, copy_uncertain};
 use crate::base::address::Address;
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::wait::yield_once;
+use crate::base::wait::{Event, yield_once};
 use crate::base::weak_spot;
 use crate::hybrid_log::{Claim, PagePayload, Show};
 use crate::store::inner::StoreInner;
 use crate::store::scan::{CopySizes, REACH, Uncertain};
-use event_listener::Event;
 use kvick_io::BoxFuture;
 use std::time::Duration;
 

@@ -12,8 +12,8 @@
 
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
+use crate::base::wait::Event;
 use crate::store::scan::Pulse;
-use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicBool, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::collections::BTreeMap;

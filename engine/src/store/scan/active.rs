@@ -2,7 +2,7 @@
 
 use super::pulse::Pulse;
 use crate::base::address::Address;
-use event_listener::Event;
+use crate::base::wait::Event;
 use kvick_io::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::collections::BTreeMap;

@@ -20,14 +20,13 @@
 //! comes last.
 
 use crate::base::error::{Error, Result};
-use crate::base::wait::yield_once;
+use crate::base::wait::{Event, yield_once};
 use crate::store::sessions::activity::Activity;
 use crate::store::sessions::identity::{CommitPoint, SessionId};
 use crate::store::sessions::points::Points;
 use crate::store::sessions::serial_counter::SerialCounter;
 use crate::store::sessions::state::{SessionState, Waiting};
 use crossbeam_utils::CachePadded;
-use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use kvick_io::sync::{Mutex, MutexGuard};
 use std::collections::BTreeSet;

@@ -12,8 +12,8 @@
 
 use crate::base::error::Result;
 use crate::base::hash::KeyHash;
+use crate::base::wait::Event;
 use crate::hybrid_log::LogStatus;
-use event_listener::Event;
 use kvick_io::sync::Mutex;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -7,7 +7,7 @@
 //! Checkpoints are numbered here as they begin. A task that asks remembers the number, and waits
 //! for a higher one to end.
 
-use event_listener::Event;
+use crate::base::wait::Event;
 use kvick_io::sync::{Mutex, MutexGuard};
 
 /// The checkpoints that a full log waits for.

@@ -7,7 +7,7 @@ use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::hash::KeyHash;
 use crate::base::kinds::Durability;
-use crate::base::wait::{wait_either, wait_until};
+use crate::base::wait::{Event, wait_either, wait_until};
 use crate::base::weak_spot;
 use crate::config::{ByteSize, ENTRY_HEAD};
 use crate::epoch::Guard;
@@ -15,7 +15,6 @@ use crate::hybrid_log::LogStatus;
 use crate::log::handle::FasterLog;
 use crate::log::{LogAddress, NotAppended, Space};
 use crate::statistics::WalStats;
-use event_listener::Event;
 use kvick_io::sync::atomic::{AtomicU64, Ordering};
 use std::cell::Cell;
 

@@ -4,8 +4,7 @@
 //! whose bytes it keeps until it ends. One at a time does, so a batch holds one such value, however
 //! many keys it has.
 
-use crate::base::wait::wait_until;
-use event_listener::Event;
+use crate::base::wait::{Event, wait_until};
 use kvick_io::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
