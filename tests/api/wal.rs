@@ -2,6 +2,7 @@
 
 mod acknowledged;
 mod batches;
+mod ending_threads;
 mod files;
 mod inspected;
 mod lost;

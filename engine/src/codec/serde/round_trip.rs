@@ -26,7 +26,8 @@ pub(super) fn is_due<T: 'static>() -> bool {
 
 fn is_sampled<T: 'static>() -> bool {
     let wanted = TypeId::of::<T>();
-    SEEN.with_borrow_mut(|seen| {
+    let look = |seen: &RefCell<Vec<(TypeId, u32)>>| {
+        let mut seen = seen.borrow_mut();
         let place = seen.iter().position(|(id, _)| *id == wanted).unwrap_or_else(|| {
             seen.push((wanted, 0));
             seen.len() - 1
@@ -34,7 +35,9 @@ fn is_sampled<T: 'static>() -> bool {
         let count = &mut seen[place].1;
         *count = count.wrapping_add(1).max(1);
         *count <= FIRST || count.is_multiple_of(SAMPLE)
-    })
+    };
+    // A destructor of a thread that ends may find it gone.
+    SEEN.try_with(look).unwrap_or(true)
 }
 
 /// Compares the written bytes with the bytes of the value that was read back.

@@ -41,12 +41,14 @@ const KEPT: usize = 512;
 /// Passes an encoded entry to `body`, which encodes no other.
 #[inline(always)]
 fn with_encoded<T>(entry: &WalEntry<'_>, body: impl FnOnce(&[u8]) -> T) -> T {
-    let mut buffer = BUFFER.take();
+    // A destructor of a thread that ends may find it gone.
+    let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
     buffer.clear();
     entry.encode(&mut buffer);
     let result = body(&buffer);
     if buffer.capacity() <= KEPT {
-        BUFFER.set(buffer);
+        // Else the thread is ending, and needs no buffer any more.
+        _ = BUFFER.try_with(|kept| kept.set(buffer));
     }
     result
 }
