@@ -15,11 +15,11 @@ pub struct Limits {
     pub memory: ByteSize,
     /// Bytes of a value.
     pub value: usize,
-    /// Bytes that moka takes for an entry beside its key and its value.
+    /// Bytes that a rival takes for an entry beside its key and its value.
     pub overhead: usize,
 }
 
-/// Values with a form that moka keeps, of which a hit returns a clone.
+/// Values with a form that the rivals keep, of which a hit returns a clone.
 pub trait Kept: Payload {
     /// The form.
     type Kept: Clone + Send + Sync + 'static;

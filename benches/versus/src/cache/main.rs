@@ -1,4 +1,5 @@
-//! Caches in front of a source: kvick and moka, with the same keys and the same resident memory.
+//! Caches in front of a source: kvick, moka and foyer, with the same keys and about the same
+//! resident memory.
 //!
 //! ```text
 //! just cacheversus --value 100 --json cache.json
@@ -7,9 +8,10 @@
 //! Every operation is a `get_or_insert_with` of a key of a Zipf distribution. The source computes
 //! the value at once, so the rates are those of the caches; a real source costs a miss far more.
 //!
-//! The memory of kvick is its setting. moka limits the sum of weights that its user computes, so
-//! the weight of an entry is its key, its value and `--overhead`, the bytes that moka takes beside
-//! them. Its default makes the resident memory of both the same, which the table shows. A process
+//! The memory of kvick is its setting. moka and foyer limit the sum of weights that their user
+//! computes, so the weight of an entry is its key, its value and `--overhead`, the bytes that moka
+//! takes beside them, or `--overhead-of-foyer`. The defaults make the resident memory of all about
+//! the same, which the table shows. A process
 //! measures values of one size, since memory that a dropped map leaves in the allocator would be
 //! counted for none of the next ones.
 
@@ -33,7 +35,7 @@ use versus::table::Row;
 
 use crate::kept::{Cache, Kept, Limits, get_all, get_each};
 use crate::report::{CacheRow, Standing, print, print_promises};
-use crate::rival::Moka;
+use crate::rival::{Foyer, Moka};
 use crate::store::Ours;
 
 type SipHash = std::collections::hash_map::RandomState;
@@ -47,7 +49,7 @@ const STREAMS: u64 = 8;
 const FIRST_SLICE: usize = 1;
 
 #[derive(Debug, Parser)]
-#[command(about = "kvick beside moka, as caches")]
+#[command(about = "kvick beside moka and foyer, as caches")]
 struct Options {
     /// Number of keys of the source.
     #[arg(long, default_value_t = 1_000_000)]
@@ -61,6 +63,9 @@ struct Options {
     /// Bytes that moka takes for an entry beside its key and its value.
     #[arg(long, default_value_t = 330)]
     overhead: usize,
+    /// Bytes that foyer takes for an entry beside its key and its value.
+    #[arg(long, default_value_t = 190)]
+    overhead_of_foyer: usize,
     /// Number of slices of each contestant in each contest.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -111,16 +116,19 @@ fn contests<V: Kept + ?Sized>(options: &Options) -> Result<Vec<CacheRow>, Box<dy
     let moka = filled(options, steps, "moka", || Ok(Moka::<V, SipHash>::new(limits)))?;
     let rapid =
         filled(options, steps, "moka, rapidhash", || Ok(Moka::<V, RapidHash>::new(limits)))?;
+    let of_foyer = Limits { overhead: options.overhead_of_foyer, ..limits };
+    let foyer = filled(options, steps, "foyer", || Ok(Foyer::<V>::new(of_foyer)))?;
     let mut rows = Vec::new();
     for &threads in &options.threads {
         let arms = vec![
             arm(ours.name, steps, threads, &ours.cache),
             arm(moka.name, steps, threads, &moka.cache),
             arm(rapid.name, steps, threads, &rapid.cache),
+            arm(foyer.name, steps, threads, &foyer.cache),
         ];
         let name = format!("values of {} B, {threads} thread(s)", options.value);
         let duration = Duration::from_millis(options.slice_milliseconds);
-        let standings = [ours.standing, moka.standing, rapid.standing];
+        let standings = [ours.standing, moka.standing, rapid.standing, foyer.standing];
         let of_contest: Vec<_> = interleave(arms, options.rounds, duration)
             .into_iter()
             .zip(standings)
@@ -133,7 +141,7 @@ fn contests<V: Kept + ?Sized>(options: &Options) -> Result<Vec<CacheRow>, Box<dy
         rows.extend(of_contest);
     }
     println!("{}\n", ours.cache.summary());
-    for cache in [moka.cache.summary(), rapid.cache.summary()] {
+    for cache in [moka.cache.summary(), rapid.cache.summary(), foyer.cache.summary()] {
         println!("{cache}");
     }
     block_on(ours.cache.close())?;

@@ -59,12 +59,15 @@ pub fn print(contest: &str, rows: &[CacheRow]) {
 /// Prints what each cache promises.
 pub fn print_promises() {
     println!(
-        "\nBoth: of many callers of an absent key one asks the source; an expiry for each key.\n\
+        "\nkvick and moka: of many callers of an absent key one asks the source; an expiry for \
+         each key.\n\
          kvick: its memory, index and buffers included, stays below a setting in bytes; evicts by \
          age, and a read of an old record moves it to the front; a disk below the memory on \
          request; a hit copies the value out.\n\
          moka: the sum of weights that its user computes stays near a setting; evicts by recency, \
          and admits by frequency (TinyLFU); a listener of evictions; a hit clones the value, here \
-         an `Arc`."
+         an `Arc`.\n\
+         foyer: the sum of weights stays below a setting; evicts by recency (LRU, its default); a \
+         hit returns a counted entry; here each caller of an absent key asks the source."
     );
 }

@@ -1,8 +1,9 @@
-//! moka, with weights that make its resident memory the limit.
+//! moka and foyer, with weights that make their resident memory the limit.
 
 use std::cell::Cell;
 use std::hash::BuildHasher;
 
+use foyer_memory::CacheBuilder;
 use moka::future;
 
 use crate::kept::{Cache, Kept, Limits, ask};
@@ -19,8 +20,7 @@ where
 {
     /// Creates an empty cache.
     pub fn new(limits: Limits) -> Self {
-        let bytes = size_of::<u64>() + limits.value + limits.overhead;
-        let weight = u32::try_from(bytes).expect("an entry is small");
+        let weight = u32::try_from(weight(limits)).expect("an entry is small");
         let cache = future::Cache::builder()
             .max_capacity(limits.memory.bytes())
             .weigher(move |_, _| weight)
@@ -44,4 +44,46 @@ where
         let value = self.cache.get_with_by_ref(&key, source).await;
         V::is_right(&value, key, self.length)
     }
+}
+
+/// The cache in memory of foyer. Everything but its weights is default.
+///
+/// A miss gets the value and then inserts it. `get_or_fetch` of foyer spawns a task for each miss,
+/// which is dear for a source that answers at once.
+pub struct Foyer<V: Kept + ?Sized> {
+    cache: foyer_memory::Cache<u64, V::Kept>,
+    length: usize,
+}
+
+impl<V: Kept + ?Sized> Foyer<V> {
+    /// Creates an empty cache.
+    pub fn new(limits: Limits) -> Self {
+        let bytes = weight(limits);
+        let memory = usize::try_from(limits.memory.bytes()).expect("an address space");
+        let cache = CacheBuilder::new(memory).with_weighter(move |_, _| bytes).build();
+        Self { cache, length: limits.value }
+    }
+
+    /// Returns what the cache holds.
+    pub fn summary(&self) -> String {
+        format!(
+            "foyer: {} entries, {} B by their weights",
+            self.cache.entries(),
+            self.cache.usage()
+        )
+    }
+}
+
+impl<V: Kept + ?Sized> Cache for Foyer<V> {
+    async fn get(&self, key: u64, asked: &Cell<bool>) -> bool {
+        let entry = match self.cache.get(&key) {
+            Some(entry) => entry,
+            None => self.cache.insert(key, V::keep(ask::<V>(key, self.length, asked))),
+        };
+        V::is_right(entry.value(), key, self.length)
+    }
+}
+
+fn weight(limits: Limits) -> usize {
+    size_of::<u64>() + limits.value + limits.overhead
 }

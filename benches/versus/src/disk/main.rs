@@ -1,4 +1,4 @@
-//! Stores larger than memory: kvick, RocksDB, redb, fjall, and the raw device.
+//! Stores larger than memory: kvick, RocksDB, redb, fjall, bf-tree, and the raw device.
 //!
 //! ```text
 //! cd benches/versus && cargo run --release --bin disk -- --path /var/tmp --json disk.json
@@ -57,7 +57,7 @@ struct Options {
     /// Length of a slice.
     #[arg(long, default_value_t = 500)]
     slice_milliseconds: u64,
-    /// Stores to leave out: rocksdb, redb, fjall, sled.
+    /// Stores to leave out: rocksdb, redb, fjall, bf-tree, sled.
     #[arg(long, value_delimiter = ',')]
     without: Vec<String>,
     /// Sizes of the raw reads, bytes.
@@ -195,6 +195,10 @@ fn fill(options: &Options, directory: &Path) -> Result<Field, Box<dyn Error>> {
         let filled = said("fjall", || rivals::Fjall::fill(&directory.join("fjall"), data))?;
         rivals.push(("fjall", Box::new(filled)));
     }
+    if wanted("bf-tree") {
+        let filled = said("bf-tree", || rivals::Bf::fill(&directory.join("bf-tree"), data))?;
+        rivals.push(("bf-tree", Box::new(filled)));
+    }
     #[cfg(feature = "sled")]
     if wanted("sled") {
         let filled = said("sled", || rivals::Sled::fill(&directory.join("sled"), data))?;
@@ -218,7 +222,7 @@ fn said<T>(
 }
 
 fn is_rival(name: &str) -> bool {
-    ["RocksDB", "redb", "fjall", "sled"].contains(&name)
+    ["RocksDB", "redb", "fjall", "bf-tree", "sled"].contains(&name)
 }
 
 fn is_ring(name: &str) -> bool {

@@ -1,4 +1,4 @@
-//! RocksDB, redb, fjall, and sled on request, each with the same memory.
+//! RocksDB, redb, fjall, bf-tree, and sled on request, each with the same memory.
 //!
 //! These settings differ from the defaults:
 //!
@@ -6,6 +6,8 @@
 //!   10 bits a key; no compression; loaded without its log, then fully compacted.
 //! - redb: cache = memory; a thread empties the page cache of the system all the time.
 //! - fjall: cache = memory; no compression; fully compacted; page cache as for redb.
+//! - bf-tree: cache = the next power of two of the memory, which it demands; direct reads of each
+//!   thread by a ring of its own (`IoUringBlocking`).
 //! - sled: cache = memory; page cache as for redb.
 //!
 //! All are loaded in key order, which suits them; kvick is loaded in a pseudo-random order. The
@@ -20,6 +22,7 @@ use benches::clock::Stopwatch;
 use benches::keys::key_of;
 use benches::payload::Payload;
 use benches::run::Beside;
+use bf_tree::{BfTree, LeafInsertResult, LeafReadResult, StorageBackend};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use redb::{ReadableDatabase, TableDefinition};
 use rustix::fs::{Advice, fadvise};
@@ -222,6 +225,52 @@ impl Rival for Fjall {
 
     fn cached_files(&self) -> Option<&Path> {
         Some(&self.directory)
+    }
+}
+
+/// bf-tree.
+pub struct Bf {
+    tree: BfTree,
+    value_bytes: usize,
+}
+
+impl Bf {
+    /// Opens and loads the store.
+    ///
+    /// # Errors
+    ///
+    /// Returns any error of the store.
+    pub fn fill(path: &Path, data: Data) -> Result<Self, Box<dyn Error>> {
+        std::fs::create_dir_all(path)?;
+        let cache = usize::try_from(data.memory)?.next_power_of_two();
+        let mut config = bf_tree::Config::new(path.join("data.bftree"), cache);
+        config.storage_backend(StorageBackend::IoUringBlocking);
+        let tree = BfTree::with_config(config, None).map_err(|error| format!("{error:?}"))?;
+        in_key_order(data, |group| {
+            group.iter().try_for_each(|(key, value)| match tree.insert(&key.to_be_bytes(), value) {
+                LeafInsertResult::Success => Ok(()),
+                LeafInsertResult::InvalidKV(why) => Err(why),
+            })
+        })?;
+        Ok(Self { tree, value_bytes: data.value_bytes })
+    }
+}
+
+impl Rival for Bf {
+    fn reader(&self) -> Box<dyn FnMut(u64) -> Option<bool> + '_> {
+        let mut value = vec![0; self.value_bytes];
+        Box::new(move |key| match self.tree.read(&key.to_be_bytes(), &mut value) {
+            LeafReadResult::Found(bytes) => {
+                let is_whole = usize::try_from(bytes) == Ok(self.value_bytes);
+                Some(is_whole && <[u8]>::verify_view(&&*value, key, self.value_bytes))
+            }
+            LeafReadResult::NotFound | LeafReadResult::Deleted => None,
+            LeafReadResult::InvalidKey => panic!("a key of 8 bytes is valid"),
+        })
+    }
+
+    fn cached_files(&self) -> Option<&Path> {
+        None
     }
 }
 
