@@ -11,7 +11,7 @@
 //! at its start and at its end. If fewer pages are left than are kept, it counts only beyond
 //! them. Rounds vary in length, and a slow one after quick ones would stop writers. So a longer
 //! time counts as usual at once, and shorter ones little by little. One that was stuck (on a full
-//! device, or behind pinned files) tells little of the next ones, so the usual time grows to four
+//! device, or by pinned files) tells little of the next ones, so the usual time grows to four
 //! times at most.
 //!
 //! # Invariants

@@ -216,7 +216,7 @@ impl MemoryGovernor {
     }
 
     /// Changes what is known of superseded records, and notes its memory as a fact. `change` gets
-    /// the limit, and returns the bytes. It is one step: of two changes the later one is noted last.
+    /// the limit, and returns the bytes. In one step: of two changes the later one is noted last.
     ///
     /// The limit is their part of the budget, unless the frames need it for their floor.
     pub(crate) fn limit_superseded(&self, change: impl FnOnce(u64) -> u64) {

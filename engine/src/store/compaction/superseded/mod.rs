@@ -100,8 +100,8 @@ impl Pages {
         }
     }
 
-    /// Walks from the record at `address`, which has this key, to its successors. Returns the number
-    /// of successors that were passed, too.
+    /// Walks from the record at `address`, which has this key, to its successors. Returns the
+    /// number of successors that were passed, too.
     ///
     /// After [`HOPS_MOST`] it ends as if no further one was noted (invariant 3).
     pub(super) fn climb(
