@@ -9,8 +9,9 @@
 //! # Wakers are foreign code
 //! A waker runs within the notification: in the middle of a driver, or of another operation. So
 //! wakers are wrapped in a [`Shield`] while they wait here. A panic of a waker is logged, and
-//! reaches neither the notifying task nor the other waiting tasks. No lock is held while a waker
-//! runs or is dropped, so it may poll or drop any future of the store ([`event`]).
+//! reaches neither the notifying task nor the other waiting tasks. No lock of an event is held
+//! while a waker runs ([`event`]), so it may poll or drop futures that wait for one. Its thread may
+//! hold another lock of the store then: the stripe of a logged key, or the list of scans.
 
 pub(crate) mod backoff;
 mod event;

@@ -28,7 +28,8 @@
 //! shares with the limits of the log and moves these. So memory follows a moment later: a page
 //! leaves memory after it was flushed.
 //!
-//! All calls are on cold paths: the state is under a lock, which no caller holds for long.
+//! All calls are on cold paths: the state is under a lock, which no caller holds for longer than
+//! some records are walked.
 
 use crate::base::error::{Error, Result};
 use crate::base::wait::Event;

@@ -12,8 +12,8 @@
 //! 2. It takes space for the entry, and fills it. Without space it waits, and nothing has happened.
 //!    If the change needs room in the log of the store, it looks for that first.
 //! 3. It makes the change.
-//! 4. It shows the entry, by its header. A change that another operation was faster than has an
-//!    entry of zeros.
+//! 4. It shows the entry, by its header; an entry that takes several frames is filled here, too. A
+//!    change that another operation was faster than has an entry of zeros.
 //!
 //! No code of the user runs in between: a new value is computed and encoded first.
 //!

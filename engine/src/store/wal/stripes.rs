@@ -2,7 +2,7 @@
 //!
 //! Keys share a lock if the low bits of their hashes agree. A thread holds at most one, or those of
 //! a batch, which it locks in ascending order. So threads do not wait for each other in a circle. A
-//! thread neither waits for a task nor runs code of the user meanwhile.
+//! thread neither waits for a task nor runs code of the user meanwhile, except wakers of drivers.
 
 use crate::base::hash::KeyHash;
 use crate::base::weak_spot;
