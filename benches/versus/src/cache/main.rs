@@ -64,7 +64,7 @@ struct Options {
     #[arg(long, default_value_t = 330)]
     overhead: usize,
     /// Bytes that foyer takes for an entry beside its key and its value.
-    #[arg(long, default_value_t = 190)]
+    #[arg(long, default_value_t = 155)]
     overhead_of_foyer: usize,
     /// Number of slices of each contestant in each contest.
     #[arg(long, default_value_t = 5)]
