@@ -73,6 +73,10 @@ impl ThreadNumber {
     }
 }
 
+/// Locked by tests that take all numbers, or that need one of them.
+#[cfg(test)]
+pub(super) static NUMBERS_FOR_A_TEST: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +101,7 @@ mod tests {
     /// One of the two destructors runs after the number was returned, whatever the order is.
     #[test]
     fn a_thread_that_ends_takes_no_second_number() {
+        let _numbers = NUMBERS_FOR_A_TEST.lock().expect("no other test failed");
         let (sender, answers) = std::sync::mpsc::channel();
         let ending = thread::Builder::new().spawn(move || {
             BEFORE.with(|asks| asks.0.set(Some(sender.clone())));
@@ -113,6 +118,7 @@ mod tests {
 
     #[test]
     fn threads_at_the_same_time_have_different_numbers() {
+        let _numbers = NUMBERS_FOR_A_TEST.lock().expect("no other test failed");
         // More than there are numbers: the last ones have none.
         let all_have_asked = Barrier::new(NUMBERS + 2);
         let mut numbers: Vec<_> = thread::scope(|scope| {
