@@ -153,7 +153,7 @@ logversus *args:
 durableversus *args:
     cd benches/versus && cargo run --release --no-default-features --features durable --bin durable -- {{args}}
 
-# A cache beside moka: just cacheversus --value 8
+# A cache beside moka and foyer: just cacheversus --value 8
 cacheversus *args:
     cd benches/versus && cargo run --release --no-default-features --features cache --bin cache -- {{args}}
 

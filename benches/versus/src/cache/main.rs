@@ -11,9 +11,8 @@
 //! The memory of kvick is its setting. moka and foyer limit the sum of weights that their user
 //! computes, so the weight of an entry is its key, its value and `--overhead`, the bytes that moka
 //! takes beside them, or `--overhead-of-foyer`. The defaults make the resident memory of all about
-//! the same, which the table shows. A process
-//! measures values of one size, since memory that a dropped map leaves in the allocator would be
-//! counted for none of the next ones.
+//! the same, which the table shows. A process measures values of one size, since memory that a
+//! dropped map leaves in the allocator would be counted for none of the next ones.
 
 mod kept;
 mod report;
